@@ -1,0 +1,161 @@
+# polygond - one Makefile, no recursion. `make help` lists the targets.
+VERSION := 0.1.0
+
+V ?= release
+O ?= build
+B := $(O)/$(V)
+CC ?= gcc
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+PYTHON ?= /usr/bin/python3
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+
+# ------------------------------------------------------------------------------------------------------- flags
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Werror
+BASE := -std=c17 -D_GNU_SOURCE -DPGD_VERSION='"$(VERSION)"' -fno-strict-aliasing -ffp-contract=off -fno-math-errno \
+        -fPIC -fvisibility=hidden -fstack-protector-strong -MD -g $(WARN)
+OPT_release := -O2 -D_FORTIFY_SOURCE=2
+OPT_debug   := -O0
+OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_tsan    := -O1 -fsanitize=thread -Wno-error=tsan
+OPT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+OPT_cross   := -O2
+OPT := $(OPT_$(V))
+ifeq ($(OPT),)
+$(error unknown variant V=$(V): release debug asan tsan fuzz cross)
+endif
+ifeq ($(V),fuzz)
+CC := clang
+endif
+ifneq ($(findstring clang,$(CC)),)
+OPT := $(filter-out -Wno-error=tsan,$(OPT))
+endif
+LDOPT := $(filter -fsanitize=address% -fsanitize=thread,$(OPT))
+ifeq ($(V),fuzz)
+LDOPT := -fsanitize=address,undefined
+endif
+ifeq ($(V),cross)
+CC := aarch64-linux-gnu-gcc
+AR := aarch64-linux-gnu-ar
+export PKG_CONFIG_LIBDIR := /usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
+EMU := qemu-aarch64-static -L /usr/aarch64-linux-gnu
+endif
+LDFLAGS_ALL := $(LDOPT) -Wl,-z,relro,-z,now $(LDFLAGS)
+
+pc = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
+DAEMON_PKGS := libuv libcurl jansson libcyaml libsystemd
+SIM_PKGS    := libuv jansson openssl zlib
+DAEMON_CF := $(call pc,--cflags,$(DAEMON_PKGS))
+DAEMON_LD := $(call pc,--libs,$(DAEMON_PKGS))
+SIM_CF    := $(call pc,--cflags,$(SIM_PKGS))
+SIM_LD    := $(call pc,--libs,$(SIM_PKGS))
+
+# Each folder is compiled with the includes of its layer and no other (tests/check/layers greps the .d files as well).
+INC_shm     := -Ishm/include -Ishm
+INC_kernels := -Ikernels/include -Ikernels -Ishm/include
+INC_daemon  := -Idaemon -Ikernels/include -Ishm/include
+INC_lib     := -Iclients/include -Iclients/lib -Ishm/include
+INC_polyctl := -Iclients/include -Iclients/polyctl -Ishm/include
+INC_tests   := -Itests -Idaemon -Ikernels/include -Ikernels -Iclients/include -Iclients/lib -Ishm/include -Ishm
+
+# ------------------------------------------------------------------------------------------------------ sources
+SHM_SRC     := $(wildcard shm/*.c)
+KERNELS_SRC := $(wildcard kernels/*.c)
+DAEMON_SRC  := $(wildcard daemon/*.c)
+LIB_SRC     := $(wildcard clients/lib/*.c)
+CTL_SRC     := $(wildcard clients/polyctl/*.c)
+SIM_SRC     := $(wildcard tests/polysim/*.c)
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+LIBSHM     := $(B)/libshm.a
+LIBKERNELS := $(B)/libkernels.a
+LIBDAEMON  := $(B)/libdaemon.a
+LIBCLIENT  := $(B)/libpolygond.a
+LIBSO      := $(B)/libpolygond.so.1
+LIBSIM     := $(B)/libpolysim.a
+LIBREF     := $(B)/libreference.a
+REF_SRC    := $(wildcard tests/reference/*.c)
+
+PROGRAMS := $(B)/polygond $(B)/polyctl $(B)/polysim
+.PHONY: all
+all: $(PROGRAMS) $(LIBCLIENT) $(LIBSO)
+	@$(if $(CUDA_LINE),echo '$(CUDA_LINE)')
+CUDA_LINE := $(shell command -v nvcc >/dev/null 2>&1 && echo 'cuda: nvcc found; kernels/ has no CUDA engine yet, the CPU engine serves' || echo 'cuda: nvcc not found; the CPU engine serves')
+
+$(B)/shm/%.o: shm/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_shm) -c $< -o $@
+$(B)/kernels/%.o: kernels/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_kernels) -c $< -o $@
+$(B)/daemon/%.o: daemon/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_daemon) $(DAEMON_CF) -c $< -o $@
+$(B)/clients/lib/%.o: clients/lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_lib) -c $< -o $@
+$(B)/clients/polyctl/%.o: clients/polyctl/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_polyctl) -c $< -o $@
+$(B)/tests/polysim/%.o: tests/polysim/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) -Itests/polysim -Ikernels/include -Ishm/include $(SIM_CF) -c $< -o $@
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_tests) $(DAEMON_CF) -c $< -o $@
+
+define archive
+	@rm -f $@
+	$(AR) rcs $@ $^
+endef
+$(LIBSHM): $(call obj,$(SHM_SRC))
+	$(archive)
+$(LIBKERNELS): $(call obj,$(KERNELS_SRC))
+	$(archive)
+$(LIBDAEMON): $(call obj,$(filter-out daemon/main.c,$(DAEMON_SRC)))
+	$(archive)
+# The installable library carries shm's read side inside.
+$(LIBCLIENT): $(call obj,$(LIB_SRC)) $(call obj,$(SHM_SRC))
+	$(archive)
+$(LIBSO): $(call obj,$(LIB_SRC)) $(call obj,$(SHM_SRC)) clients/lib/polygond.map
+	$(CC) -shared -Wl,-soname,libpolygond.so.1 -Wl,--version-script=clients/lib/polygond.map $(filter %.o,$^) $(LDFLAGS_ALL) -o $@
+	@ln -sf libpolygond.so.1 $(B)/libpolygond.so
+$(LIBSIM): $(call obj,$(filter-out tests/polysim/main.c,$(SIM_SRC)))
+	$(archive)
+$(LIBREF): $(call obj,$(REF_SRC))
+	$(archive)
+
+$(B)/polygond: $(B)/daemon/main.o $(LIBDAEMON) $(LIBKERNELS) $(LIBSHM)
+	$(CC) $^ $(LDFLAGS_ALL) $(DAEMON_LD) -lm -lpthread -o $@
+$(B)/polyctl: $(call obj,$(CTL_SRC)) $(LIBCLIENT)
+	$(CC) $^ $(LDFLAGS_ALL) -lm -o $@
+$(B)/polysim: $(B)/tests/polysim/main.o $(LIBSIM) $(LIBKERNELS)
+	$(CC) $^ $(LDFLAGS_ALL) $(SIM_LD) -lm -lpthread -o $@
+
+# -------------------------------------------------------------------------------------------------------- tests
+# tests/<kind>/{test,prop}_x.c: one cmocka program each. tests/bench/bench_x.c: prints JSON lines. tests/fuzz/fuzz_x.c: a
+# LLVMFuzzerTestOneInput, linked with replay.c outside V=fuzz.
+TEST_SRC  := $(wildcard tests/unit/test_*.c tests/property/prop_*.c)
+TEST_BIN  := $(patsubst %.c,$(B)/%,$(TEST_SRC))
+BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
+FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_BIN  := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
+HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/chaos/helper_*.c tests/abi/helper_*.c))
+TEST_LIBS := $(LIBSIM) $(LIBDAEMON) $(LIBCLIENT) $(LIBKERNELS) $(LIBSHM) $(if $(REF_SRC),$(LIBREF))
+TEST_LD   := $(DAEMON_LD) $(SIM_LD) -lcmocka -lm -lpthread
+
+$(TEST_BIN) $(BENCH_BIN) $(HELPER_BIN): $(B)/%: $(B)/%.o $(TEST_LIBS)
+	$(CC) $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDFLAGS_ALL) $(TEST_LD) -o $@
+ifeq ($(V),fuzz)
+$(FUZZ_BIN): $(B)/%: $(B)/%.o $(TEST_LIBS)
+	$(CC) $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group -fsanitize=fuzzer,address,undefined $(TEST_LD) -o $@
+else
+$(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(TEST_LIBS)
+	$(CC) $< $(B)/tests/fuzz/replay.o -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDFLAGS_ALL) $(TEST_LD) -o $@
+endif
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+.SECONDARY:
+.DELETE_ON_ERROR:
