@@ -1,4 +1,5 @@
-/* daemon/event.h - one upstream event, as parse hands it to feed. Plain values; pointers live as long as the message. */
+/* daemon/event.h - one upstream event, as parse hands it to feed. Plain values; pointers live as long as the
+ * message. */
 #ifndef DAEMON_EVENT_H
 #define DAEMON_EVENT_H
 
@@ -16,7 +17,13 @@ enum event_type {
     EVENT_UNKNOWN = EVENT_TYPES
 };
 
-enum event_class { EVENT_CLASS_TRADE, EVENT_CLASS_QUOTE, EVENT_CLASS_BAR, EVENT_CLASS_STATUS, EVENT_CLASS_COUNTED };
+enum event_class {
+    EVENT_CLASS_TRADE,
+    EVENT_CLASS_QUOTE,
+    EVENT_CLASS_BAR,
+    EVENT_CLASS_STATUS,
+    EVENT_CLASS_COUNTED
+};
 
 struct event_text {
     const char *p; /* not NUL-terminated; escapes not resolved unless the parser had to */
@@ -49,7 +56,8 @@ struct event {
 enum event_fault {
     EVENT_OK = 0,
     EVENT_MALFORMED, /* syntax, wrong type, missing required field, number out of the type's range */
-    EVENT_REFUSED,   /* well-formed but impossible: non-finite, negative price or volume, high < low, absurd time */
+    EVENT_REFUSED,   /* well-formed but impossible: non-finite, negative price or volume, high < low, absurd
+                        time */
     EVENT_NOT_KNOWN  /* ev of an unknown type */
 };
 

@@ -1,26 +1,30 @@
-/* daemon/parse.h - upstream JSON to records. Pure: no allocation, no I/O, no clock; the same code serves the stream, REST bodies
- * and `polygond --decode`. Any bytes are safe input. Numbers are bit-identical to strtod; integers to 19 digits are exact. */
+/* daemon/parse.h - upstream JSON to records. Pure: no allocation, no I/O, no clock; the same code serves the
+ * stream, REST bodies and `polygond --decode`. Any bytes are safe input. Numbers are bit-identical to strtod;
+ * integers to 19 digits are exact. */
 #ifndef DAEMON_PARSE_H
 #define DAEMON_PARSE_H
 
 #include "event.h"
 
-/* Receives what was found, in order. `fault` != EVENT_OK: `event` holds what is known of it (type, perhaps symbol), `reason` is a
- * constant sentence, `raw` the bytes of the event. */
+/* Receives what was found, in order. `fault` != EVENT_OK: `event` holds what is known of it (type, perhaps
+ * symbol), `reason` is a constant sentence, `raw` the bytes of the event. */
 struct parse_sink {
     void (*event)(void *user, const struct event *event);
-    void (*fault)(void *user, enum event_fault fault, const char *reason, const struct event *event, struct event_text raw);
+    void (*fault)(void *user, enum event_fault fault, const char *reason, const struct event *event,
+                  struct event_text raw);
     void *user;
 };
 
-/* One WebSocket message: an array of event objects, or one bare object. A bad event is reported and skipped by matching
- * brackets; 0, or -EBADMSG when the message as a whole is no such JSON (events before the damage have been delivered). */
-int parse_ws(const char *text, size_t size, enum pgd_cluster cluster, const struct parse_sink *sink) __attribute__((warn_unused_result));
+/* One WebSocket message: an array of event objects, or one bare object. A bad event is reported and skipped
+ * by matching brackets; 0, or -EBADMSG when the message as a whole is no such JSON (events before the damage
+ * have been delivered). */
+int parse_ws(const char *text, size_t size, enum pgd_cluster cluster, const struct parse_sink *sink)
+    __attribute__((warn_unused_result));
 
 /* Envelope of a REST answer. Text points into the body. */
 struct parse_page {
-    struct event_text status;   /* "OK", "DELAYED", "ERROR", ... ; n == 0 absent */
-    struct event_text message;  /* error or message */
+    struct event_text status;  /* "OK", "DELAYED", "ERROR", ... ; n == 0 absent */
+    struct event_text message; /* error or message */
     struct event_text ticker;
     struct event_text next_url; /* JSON escapes resolved into `url` when there were any */
     uint64_t rows;              /* delivered */
@@ -28,12 +32,14 @@ struct parse_page {
     char url[2048];
 };
 
-/* An aggregates answer (/v2/aggs/.../range/...): each row of `results` becomes an EVENT_AM-class event (bar.flags =
- * PGD_BAR_REST; symbol = ticker or the row's T). Missing results is no error. Also takes /v3/trades and /v3/quotes rows (known by
- * their keys: EVENT_T and EVENT_Q). -EBADMSG: not such JSON. */
-int parse_rest(const char *text, size_t size, struct parse_page *page, const struct parse_sink *sink) __attribute__((warn_unused_result));
+/* An aggregates answer (/v2/aggs/.../range/...): each row of `results` becomes an EVENT_AM-class event
+ * (bar.flags = PGD_BAR_REST; symbol = ticker or the row's T). Missing results is no error. Also takes
+ * /v3/trades and /v3/quotes rows (known by their keys: EVENT_T and EVENT_Q). -EBADMSG: not such JSON. */
+int parse_rest(const char *text, size_t size, struct parse_page *page, const struct parse_sink *sink)
+    __attribute__((warn_unused_result));
 
-/* A JSON number at `*p` (before `end`), as a double: correct rounding, any of the forms JSON allows. Advances *p past it. */
+/* A JSON number at `*p` (before `end`), as a double: correct rounding, any of the forms JSON allows. Advances
+ * *p past it. */
 int parse_double(const char **p, const char *end, double *ret) __attribute__((warn_unused_result));
 
 #endif

@@ -1,9 +1,9 @@
 /* kernels/engine.h - the only door between the daemon and the indicator engines.
  *
- * A *plan* is the configured list of indicators, resolved to columns. An *engine* computes a plan over rows in memory that the
- * daemon owns: it reads bar lines and writes indicator units in place, for the rows the daemon says have changed. An engine may
- * be the CPU or (later) a GPU; the values are the same bits. Errors are negative errno; nothing here logs.
- * Threads: an engine belongs to one thread at a time. */
+ * A *plan* is the configured list of indicators, resolved to columns. An *engine* computes a plan over rows
+ * in memory that the daemon owns: it reads bar lines and writes indicator units in place, for the rows the
+ * daemon says have changed. An engine may be the CPU or (later) a GPU; the values are the same bits. Errors
+ * are negative errno; nothing here logs. Threads: an engine belongs to one thread at a time. */
 #ifndef KERNELS_ENGINE_H
 #define KERNELS_ENGINE_H
 
@@ -15,14 +15,17 @@
 #define PGK_WARN_UNUSED __attribute__((warn_unused_result))
 #define PGK_COLUMNS_MAX 127 /* (127 + tag) * 8 = 8 units */
 
-/* ------------------------------------------------------------------------------------------------------ plan */
+/* ------------------------------------------------------------------------------------------------------ plan
+ */
 
 struct pgk_plan;
 
-/* Resolves names: a column ("sma_20", "macd_hist", "vwap", "vwap_20"), or a family that expands to its columns ("macd", "bb",
- * "stoch", "macd_5_35_5"). NULL or count 0: the default set. -EINVAL with a message in `err` that names the word and why
- * (unknown, duplicate, period out of 1..1000, too many). Column order is the order given, families in their documented order. */
-int pgk_plan_new(struct pgk_plan **ret, const char *const *names, size_t count, char *err, size_t err_size) PGK_WARN_UNUSED;
+/* Resolves names: a column ("sma_20", "macd_hist", "vwap", "vwap_20"), or a family that expands to its
+ * columns ("macd", "bb", "stoch", "macd_5_35_5"). NULL or count 0: the default set. -EINVAL with a message in
+ * `err` that names the word and why (unknown, duplicate, period out of 1..1000, too many). Column order is
+ * the order given, families in their documented order. */
+int pgk_plan_new(struct pgk_plan **ret, const char *const *names, size_t count, char *err,
+                 size_t err_size) PGK_WARN_UNUSED;
 void pgk_plan_free(struct pgk_plan *plan);
 
 size_t pgk_plan_columns(const struct pgk_plan *plan);
@@ -32,11 +35,12 @@ const char *pgk_plan_unit(const struct pgk_plan *plan, size_t column); /* "price
 /* Rows before the first row at which every column (sessions apart) can be valid. */
 size_t pgk_plan_lookback(const struct pgk_plan *plan);
 
-/* Rows of history after which a recurrence started anywhere has the bits of one started earlier, in practice: what REST warm-up
- * asks for when nothing is held. */
+/* Rows of history after which a recurrence started anywhere has the bits of one started earlier, in practice:
+ * what REST warm-up asks for when nothing is held. */
 size_t pgk_plan_warmup(const struct pgk_plan *plan);
 
-/* Bytes of one checkpoint of the engine's state between two rows (goes into the bars geometry). A multiple of 64. */
+/* Bytes of one checkpoint of the engine's state between two rows (goes into the bars geometry). A multiple
+ * of 64. */
 size_t pgk_plan_state_size(const struct pgk_plan *plan);
 
 /* One line a known indicator, for --help and docs: name, what it is. NULL past the end. */
@@ -47,24 +51,31 @@ struct pgk_indicator_info {
 };
 const struct pgk_indicator_info *pgk_indicator_info(size_t i);
 
-/* ---------------------------------------------------------------------------------------------------- engine */
+/* ---------------------------------------------------------------------------------------------------- engine
+ */
 
 struct pgk_engine;
 
 enum pgk_kind { PGK_AUTO = 0, PGK_CPU = 1, PGK_CUDA = 2 };
 
-/* -ENOTSUP: that kind is not built in (PGK_AUTO never fails so). `why` gets a line on what was chosen and why. */
-int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan, enum pgk_kind kind, char *why, size_t why_size) PGK_WARN_UNUSED;
+/* -ENOTSUP: that kind is not built in (PGK_AUTO never fails so). `why` gets a line on what was chosen and
+ * why. */
+int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan, enum pgk_kind kind, char *why,
+                   size_t why_size) PGK_WARN_UNUSED;
 void pgk_engine_free(struct pgk_engine *engine);
 
-/* Binds a bars segment (base: its first byte; geo: in it, constant, of this plan's columns and state size). Returns a handle >= 0. */
-int pgk_engine_bind(struct pgk_engine *engine, void *base, const struct pgd_bars_geometry *geo) PGK_WARN_UNUSED;
+/* Binds a bars segment (base: its first byte; geo: in it, constant, of this plan's columns and state size).
+ * Returns a handle >= 0. */
+int pgk_engine_bind(struct pgk_engine *engine, void *base,
+                    const struct pgd_bars_geometry *geo) PGK_WARN_UNUSED;
 
-/* Says that series [first, first + count) of a bound segment have come into use: a GPU engine registers their extent. */
+/* Says that series [first, first + count) of a bound segment have come into use: a GPU engine registers their
+ * extent. */
 int pgk_engine_extent(struct pgk_engine *engine, int segment, uint32_t first, uint32_t count) PGK_WARN_UNUSED;
 
-/* One series whose rows changed. In: series, from (first row whose bar changed), end (head at the time; rows [from, end) are whole
- * and will not change during the call unless reported again). Out: first/last row whose indicators were written. */
+/* One series whose rows changed. In: series, from (first row whose bar changed), end (head at the time; rows
+ * [from, end) are whole and will not change during the call unless reported again). Out: first/last row whose
+ * indicators were written. */
 struct pgk_change {
     uint32_t series;
     uint32_t reserved;
@@ -74,20 +85,25 @@ struct pgk_change {
     uint64_t done_end;   /* out: one past the last */
 };
 
-/* Computes. For every change writes the units (with tags) of each row in [from, end) whose value can have changed - and no
- * more: forward from `from` until the state has coalesced bitwise - then stores series.computed (release). While rows are being
- * recomputed series.recompute says from where, so that a crash is repaired at the next start. Rows that have left the ring are
- * skipped. A bar that the main thread revises during the call is seen through its rev word: its row is left without a valid tag
- * (the daemon will report it again), never with a wrong one. */
-int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change *changes, size_t count) PGK_WARN_UNUSED;
+/* Computes. For every change writes the units (with tags) of each row in [from, end) whose value can have
+ * changed - and no more: forward from `from` until the state has coalesced bitwise - then stores
+ * series.computed (release). While rows are being recomputed series.recompute says from where, so that a
+ * crash is repaired at the next start. Rows that have left the ring are skipped. A bar that the main thread
+ * revises during the call is seen through its rev word: its row is left without a valid tag (the daemon will
+ * report it again), never with a wrong one. */
+int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change *changes,
+                       size_t count) PGK_WARN_UNUSED;
 
-/* After adoption: the first row of `series` whose indicators cannot be trusted (interrupted recompute, tag of another revision,
- * no checkpoint), to be reported as a change [that, head). == head: all good; state is picked up from the checkpoints. */
+/* After adoption: the first row of `series` whose indicators cannot be trusted (interrupted recompute, tag of
+ * another revision, no checkpoint), to be reported as a change [that, head). == head: all good; state is
+ * picked up from the checkpoints. */
 uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t series);
 
-/* ------------------------------------------------------------------------------------------------- sessions */
+/* ------------------------------------------------------------------------------------------------- sessions
+ */
 
-/* New York wall-clock offset from UTC in seconds (-18000 or -14400) at a UTC time in ms; US rules of 1967 and later. */
+/* New York wall-clock offset from UTC in seconds (-18000 or -14400) at a UTC time in ms; US rules of 1967 and
+ * later. */
 int32_t pgk_new_york_offset(int64_t t_ms);
 
 /* Days since 1970-01-01 of the New York date at t_ms. */

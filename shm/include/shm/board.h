@@ -17,7 +17,8 @@ struct pgd_counter_info {
 };
 extern const struct pgd_counter_info pgd_counter_infos[PGD_COUNTER_COUNT];
 
-/* ------------------------------------------------------------------------------------------------ write side */
+/* ------------------------------------------------------------------------------------------------ write side
+ */
 
 struct pgd_board_config {
     uint32_t symbol_max;
@@ -39,34 +40,43 @@ struct pgd_board_writer {
 
 uint64_t pgd_board_size(const struct pgd_board_config *config);
 
-/* Creates or adopts; takes the owner's lock (OFD write lock on byte 0): -EBUSY when another daemon holds this instance. Sets
- * epoch = previous + 1 and run_state STARTING. On adoption the symbol directory is kept (indexes never change hands); a board of
- * another layout is succeeded by a fresh one whose epoch still is larger. Fill `owner` for the other segments from it. */
-int pgd_board_own(struct pgd_board_writer *ret, const char *instance, const struct pgd_board_config *config) PGD_WARN_UNUSED;
+/* Creates or adopts; takes the owner's lock (OFD write lock on byte 0): -EBUSY when another daemon holds this
+ * instance. Sets epoch = previous + 1 and run_state STARTING. On adoption the symbol directory is kept
+ * (indexes never change hands); a board of another layout is succeeded by a fresh one whose epoch still is
+ * larger. Fill `owner` for the other segments from it. */
+int pgd_board_own(struct pgd_board_writer *ret, const char *instance,
+                  const struct pgd_board_config *config) PGD_WARN_UNUSED;
 void pgd_board_close(struct pgd_board_writer *w); /* drops the lock */
 
-/* Adds a symbol or finds it: index, or -ENOSPC (symbol_max), -EINVAL (empty, too long, control characters). */
-int32_t pgd_board_add_symbol(struct pgd_board_writer *w, const char *name, size_t length, enum pgd_cluster cluster) PGD_WARN_UNUSED;
-int pgd_board_add_segment(struct pgd_board_writer *w, const char *name, uint32_t kind, uint64_t size) PGD_WARN_UNUSED;
-void pgd_board_set_conn(struct pgd_board_writer *w, const struct pgd_conn *conn); /* by conn->cluster; seq ignored */
+/* Adds a symbol or finds it: index, or -ENOSPC (symbol_max), -EINVAL (empty, too long, control characters).
+ */
+int32_t pgd_board_add_symbol(struct pgd_board_writer *w, const char *name, size_t length,
+                             enum pgd_cluster cluster) PGD_WARN_UNUSED;
+int pgd_board_add_segment(struct pgd_board_writer *w, const char *name, uint32_t kind,
+                          uint64_t size) PGD_WARN_UNUSED;
+void pgd_board_set_conn(struct pgd_board_writer *w,
+                        const struct pgd_conn *conn); /* by conn->cluster; seq ignored */
 void pgd_board_set_run(struct pgd_board_writer *w, enum pgd_run_state state);
 void pgd_board_set_engine(struct pgd_board_writer *w, const char *text);
 void pgd_board_beat(struct pgd_board_writer *w);   /* heartbeat */
 void pgd_board_notify(struct pgd_board_writer *w); /* wakes those who wait for a directory change */
 
-/* Records an error text (cut to fit) at `where`: counts if already there; when the table is full the least recent one goes. */
+/* Records an error text (cut to fit) at `where`: counts if already there; when the table is full the least
+ * recent one goes. */
 void pgd_board_error(struct pgd_board_writer *w, const char *where, const char *text);
 
 static inline void pgd_count(struct pgd_board_writer *w, enum pgd_counter_id id, uint64_t add)
 {
-    shm_store64(&w->counters[id].value, w->counters[id].value + add); /* one writer a counter: no read-modify-write needed */
+    shm_store64(&w->counters[id].value,
+                w->counters[id].value + add); /* one writer a counter: no read-modify-write needed */
 }
 static inline void pgd_count_set(struct pgd_board_writer *w, enum pgd_counter_id id, uint64_t value)
 {
     shm_store64(&w->counters[id].value, value);
 }
 
-/* ------------------------------------------------------------------------------------------------- read side */
+/* ------------------------------------------------------------------------------------------------- read side
+ */
 
 struct pgd_board_reader {
     struct pgd_map map;
@@ -85,13 +95,17 @@ bool pgd_board_stale(const struct pgd_board_reader *r); /* a successor exists: a
 /* Index of a symbol, -ENOENT when there is none. O(1), allocates nothing. */
 int32_t pgd_board_find(const struct pgd_board_reader *r, const char *name) PGD_WARN_UNUSED;
 uint32_t pgd_board_symbols(const struct pgd_board_reader *r);
-int pgd_board_symbol(const struct pgd_board_reader *r, uint32_t index, struct pgd_symbol *ret) PGD_WARN_UNUSED;
+int pgd_board_symbol(const struct pgd_board_reader *r, uint32_t index,
+                     struct pgd_symbol *ret) PGD_WARN_UNUSED;
 uint32_t pgd_board_counters(const struct pgd_board_reader *r);
-int pgd_board_counter(const struct pgd_board_reader *r, uint32_t index, struct pgd_counter *ret) PGD_WARN_UNUSED;
+int pgd_board_counter(const struct pgd_board_reader *r, uint32_t index,
+                      struct pgd_counter *ret) PGD_WARN_UNUSED;
 uint32_t pgd_board_errors(const struct pgd_board_reader *r);
-int pgd_board_get_error(const struct pgd_board_reader *r, uint32_t index, struct pgd_error *ret) PGD_WARN_UNUSED;
+int pgd_board_get_error(const struct pgd_board_reader *r, uint32_t index,
+                        struct pgd_error *ret) PGD_WARN_UNUSED;
 uint32_t pgd_board_segments(const struct pgd_board_reader *r);
-int pgd_board_segment(const struct pgd_board_reader *r, uint32_t index, struct pgd_segment_entry *ret) PGD_WARN_UNUSED;
+int pgd_board_segment(const struct pgd_board_reader *r, uint32_t index,
+                      struct pgd_segment_entry *ret) PGD_WARN_UNUSED;
 int pgd_board_conn(const struct pgd_board_reader *r, uint32_t cluster, struct pgd_conn *ret) PGD_WARN_UNUSED;
 /* Copies the dynamic part (pid, run_state, started_ns, engine, heartbeat_ns, counts, notify). */
 void pgd_board_get(const struct pgd_board_reader *r, struct pgd_board *ret);

@@ -25,7 +25,7 @@ struct pgd_owner {
 struct pgd_map {
     uint8_t *base;
     uint64_t size;
-    int fd; /* kept open: liveness lock, fstat */
+    int fd;       /* kept open: liveness lock, fstat */
     bool adopted; /* writer: an older run's bytes were kept */
 };
 
@@ -53,16 +53,20 @@ struct pgd_layout {
 /* First byte after header, geometry and schema, rounded up to 128: where a kind's body may begin. */
 uint64_t pgd_layout_body(uint32_t geometry_size, uint32_t field_count);
 
-/* Writer. Adopts the existing segment when it is whole and its layout hash equals the wanted one (then `ret->adopted`, contents
- * untouched, magic still present); otherwise marks an existing one STALE, wakes nobody (the caller does), unlinks it and creates
- * a zeroed successor, allocated for real: -ENOSPC when the file system is too small. In a new segment header, geometry and schema
- * are written but not the magic: the caller builds its body, then calls pgd_segment_publish. */
-int pgd_segment_own(struct pgd_map *ret, const struct pgd_owner *owner, const struct pgd_layout *layout) PGD_WARN_UNUSED;
+/* Writer. Adopts the existing segment when it is whole and its layout hash equals the wanted one (then
+ * `ret->adopted`, contents untouched, magic still present); otherwise marks an existing one STALE, wakes
+ * nobody (the caller does), unlinks it and creates a zeroed successor, allocated for real: -ENOSPC when the
+ * file system is too small. In a new segment header, geometry and schema are written but not the magic: the
+ * caller builds its body, then calls pgd_segment_publish. */
+int pgd_segment_own(struct pgd_map *ret, const struct pgd_owner *owner,
+                    const struct pgd_layout *layout) PGD_WARN_UNUSED;
 void pgd_segment_publish(struct pgd_map *map, uint64_t epoch);
 
-/* Reader. Maps read-only and checks magic, version, sizes and every offset of header, geometry and schema against the real file
- * size: -ENOENT none, -EAGAIN not ready, -EPROTO damaged, -EPROTONOSUPPORT other major, -EACCES. */
-int pgd_segment_attach(struct pgd_map *ret, const char *instance, const char *segment, uint32_t kind) PGD_WARN_UNUSED;
+/* Reader. Maps read-only and checks magic, version, sizes and every offset of header, geometry and schema
+ * against the real file size: -ENOENT none, -EAGAIN not ready, -EPROTO damaged, -EPROTONOSUPPORT other major,
+ * -EACCES. */
+int pgd_segment_attach(struct pgd_map *ret, const char *instance, const char *segment,
+                       uint32_t kind) PGD_WARN_UNUSED;
 
 /* Looks a field up; NULL if there is none. */
 const struct pgd_field *pgd_segment_field(const struct pgd_map *map, uint32_t record, const char *name);

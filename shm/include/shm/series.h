@@ -1,7 +1,8 @@
 /* shm/series.h - bars segments: for each symbol a ring of rows, revisable, with a forming bar beside it.
  *
- * Three parties: the main thread appends and revises bars (struct pgd_bars), the engine thread writes indicator units and the
- * change log (through the geometry, see kernels/engine.h), readers copy rows and validate. Argument of the orders: shm/series.c. */
+ * Three parties: the main thread appends and revises bars (struct pgd_bars), the engine thread writes
+ * indicator units and the change log (through the geometry, see kernels/engine.h), readers copy rows and
+ * validate. Argument of the orders: shm/series.c. */
 #ifndef SHM_SERIES_H
 #define SHM_SERIES_H
 
@@ -9,7 +10,8 @@
 #include "shm/segment.h"
 #include "shm/tape.h"
 
-/* ------------------------------------------------------------------------------------------------ write side */
+/* ------------------------------------------------------------------------------------------------ write side
+ */
 
 struct pgd_column {
     const char *name; /* "sma_20" */
@@ -20,7 +22,7 @@ struct pgd_bars_config {
     const char *timespan; /* "1s", "1m": the segment is "bars.<timespan>" */
     int64_t span_ms;
     uint32_t series_max;
-    uint32_t capacity;    /* rows a series, 16 or more */
+    uint32_t capacity;     /* rows a series, 16 or more */
     uint32_t log_capacity; /* change log slots, a power of two */
     const struct pgd_column *columns;
     uint32_t column_count;
@@ -40,7 +42,8 @@ struct pgd_bars {
 uint64_t pgd_bars_size(const struct pgd_bars_config *config);
 
 /* Creates or adopts. After adoption pending intents have been redone, every published row is whole. */
-int pgd_bars_own(struct pgd_bars *ret, const struct pgd_owner *owner, const struct pgd_bars_config *config) PGD_WARN_UNUSED;
+int pgd_bars_own(struct pgd_bars *ret, const struct pgd_owner *owner,
+                 const struct pgd_bars_config *config) PGD_WARN_UNUSED;
 void pgd_bars_close(struct pgd_bars *bars);
 
 /* All of the following: main thread. `bar->rev` is ignored on input; `series` < series_max. */
@@ -54,12 +57,16 @@ uint64_t pgd_bars_first(const struct pgd_bars *bars, uint32_t series);
 uint64_t pgd_bars_append(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *bar);
 
 /* Replaces row `index` (held): 0, or -ERANGE. */
-int pgd_bars_revise(struct pgd_bars *bars, uint32_t series, uint64_t index, const struct pgd_bar *bar) PGD_WARN_UNUSED;
+int pgd_bars_revise(struct pgd_bars *bars, uint32_t series, uint64_t index,
+                    const struct pgd_bar *bar) PGD_WARN_UNUSED;
 
-/* Inserts before row `index` (held, or == head): rows from index on move up one, each as a revision; the oldest row may fall out. */
-int pgd_bars_insert(struct pgd_bars *bars, uint32_t series, uint64_t index, const struct pgd_bar *bar) PGD_WARN_UNUSED;
+/* Inserts before row `index` (held, or == head): rows from index on move up one, each as a revision; the
+ * oldest row may fall out. */
+int pgd_bars_insert(struct pgd_bars *bars, uint32_t series, uint64_t index,
+                    const struct pgd_bar *bar) PGD_WARN_UNUSED;
 
-/* Index of the first held row with t >= t_ms; head when there is none. Looks from the newest end (the usual hit). */
+/* Index of the first held row with t >= t_ms; head when there is none. Looks from the newest end (the usual
+ * hit). */
 uint64_t pgd_bars_search(const struct pgd_bars *bars, uint32_t series, int64_t t_ms);
 
 /* The writer's own view of a row (no validation needed in its thread). */
@@ -69,9 +76,11 @@ void pgd_bars_peek(const struct pgd_bars *bars, uint32_t series, uint64_t index,
 void pgd_bars_forming(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *bar);
 void pgd_bars_day(struct pgd_bars *bars, uint32_t series, const struct pgd_day *day);
 
-/* ------------------------------------------------------------------------------------------------- read side */
+/* ------------------------------------------------------------------------------------------------- read side
+ */
 
-/* A bars segment as a reader holds it: geometry copied and bounds-checked at attach, so a hostile segment cannot move it. */
+/* A bars segment as a reader holds it: geometry copied and bounds-checked at attach, so a hostile segment
+ * cannot move it. */
 struct pgd_bars_reader {
     struct pgd_map map;
     struct pgd_bars_geometry geo;
@@ -89,13 +98,15 @@ uint64_t pgd_bars_rows(const struct pgd_bars_reader *reader, uint32_t series);
  *   0  index >= head: not there yet
  *  -EOVERFLOW  the row has left the ring (or will within the next append)
  *  -EAGAIN     being written for longer than a bounded number of tries (a daemon that died in it) */
-int pgd_bars_row(const struct pgd_bars_reader *reader, uint32_t series, uint64_t index, struct pgd_bar *bar, double *units) PGD_WARN_UNUSED;
+int pgd_bars_row(const struct pgd_bars_reader *reader, uint32_t series, uint64_t index, struct pgd_bar *bar,
+                 double *units) PGD_WARN_UNUSED;
 
 /* Forming bar: 1, or 0 when there is none; day figures likewise. */
 int pgd_bars_get_forming(const struct pgd_bars_reader *reader, uint32_t series, struct pgd_bar *ret);
 int pgd_bars_get_day(const struct pgd_bars_reader *reader, uint32_t series, struct pgd_day *ret);
 
 /* Reader of the change log. */
-int pgd_bars_log(struct pgd_tape_reader *ret, const struct pgd_bars_reader *reader, enum pgd_from from) PGD_WARN_UNUSED;
+int pgd_bars_log(struct pgd_tape_reader *ret, const struct pgd_bars_reader *reader,
+                 enum pgd_from from) PGD_WARN_UNUSED;
 
 #endif

@@ -1,5 +1,5 @@
-/* shm/wake.h - block on a word of a mapping until its writer changes it. Shared futex: works across processes, users, and
- * read-only maps. */
+/* shm/wake.h - block on a word of a mapping until its writer changes it. Shared futex: works across
+ * processes, users, and read-only maps. */
 #ifndef SHM_WAKE_H
 #define SHM_WAKE_H
 
@@ -10,11 +10,12 @@
 /* Wakes everyone who waits on `word` (the caller has changed it). */
 void pgd_wake_all(uint32_t *word);
 
-/* Waits while *word == seen, at most timeout_ns (negative: for ever). 0 woken or changed, -ETIMEDOUT, -EINTR. Spurious wake-ups
- * are possible: look again. */
+/* Waits while *word == seen, at most timeout_ns (negative: for ever). 0 woken or changed, -ETIMEDOUT, -EINTR.
+ * Spurious wake-ups are possible: look again. */
 int pgd_wait(const uint32_t *word, uint32_t seen, int64_t timeout_ns) PGD_WARN_UNUSED;
 
-/* Waits on several words at once (futex_waitv, Linux 5.16; older kernels: -ENOSYS). Returns the index of a woken word or as above. */
+/* Waits on several words at once (futex_waitv, Linux 5.16; older kernels: -ENOSYS). Returns the index of a
+ * woken word or as above. */
 struct pgd_wait_word {
     const uint32_t *word;
     uint32_t seen;

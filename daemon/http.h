@@ -1,0 +1,65 @@
+/* daemon/http.h - libcurl's multi interface on a libuv loop: REST requests, and the CONNECT_ONLY sockets
+ * WebSockets ride on. Certificates and host names are always verified. The key travels only in the
+ * Authorization header. */
+#ifndef DAEMON_HTTP_H
+#define DAEMON_HTTP_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct http;
+
+struct http_options {
+    const char *ca_file;  /* "" or NULL: the system's */
+    const char *proxy;    /* "" or NULL: the environment's */
+    unsigned connections; /* kept alive for REST */
+};
+
+int http_new(struct http **ret, uv_loop_t *loop, const struct http_options *options)
+    __attribute__((warn_unused_result));
+void http_free(struct http *http); /* after everything on it was cancelled; its handles close on the loop */
+
+/* ------------------------------------------------------------------------------------------------------- GET
+ */
+
+struct http_answer {
+    int error; /* 0, or negative errno: -ECONNREFUSED, -ETIMEDOUT, -EKEYREJECTED (certificate), -EMSGSIZE
+                  (body too long), ... */
+    const char *error_text; /* "" or the library's words; never holds the key */
+    long status;            /* HTTP status, 0 none */
+    const char *body;       /* whole, decompressed, NUL-terminated */
+    size_t size;
+    long retry_after_s; /* 0: not given */
+};
+
+struct http_get;
+/* done is called once, never from within this call. bearer: the key, or NULL. Redirects are not followed. */
+int http_get(struct http *http, struct http_get **ret, const char *url, const char *bearer,
+             unsigned timeout_s, size_t max_body, void (*done)(void *user, const struct http_answer *answer),
+             void *user) __attribute__((warn_unused_result));
+void http_get_cancel(struct http_get *get); /* done is not called */
+
+/* ---------------------------------------------------------------------------------------- connected byte
+ * stream */
+
+struct http_conn;
+
+struct http_conn_events {
+    void (*connected)(void *user);
+    void (*readable)(void *user);                            /* call http_conn_recv until -EAGAIN */
+    void (*writable)(void *user);                            /* after http_conn_send gave -EAGAIN */
+    void (*failed)(void *user, int error, const char *text); /* before or after `connected`; close it then */
+};
+
+/* Connects (TLS for wss:// and https://) through the proxy if there is one; verified. */
+int http_connect(struct http *http, struct http_conn **ret, const char *url, unsigned timeout_s,
+                 const struct http_conn_events *events, void *user) __attribute__((warn_unused_result));
+
+/* Bytes, -EAGAIN, 0 at end of stream, or another negative errno. */
+int64_t http_conn_recv(struct http_conn *conn, void *buf, size_t size);
+int64_t http_conn_send(struct http_conn *conn, const void *buf, size_t size);
+void http_conn_close(
+    struct http_conn *conn); /* NULL is fine; no event after it; may be called from within an event */
+
+#endif
