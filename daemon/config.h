@@ -90,8 +90,8 @@ struct config {
     } log;
 };
 
-/* Reads `path` and, sorted, `path`.d/*.yaml on top (a drop-in's key replaces). On failure -EINVAL (or errno
- * of reading) and one line in err: "FILE:LINE: key: why". All values are range-checked here. */
+/* Reads `path` and, sorted, the .yaml files in `path`.d on top (a drop-in's key replaces). On failure -EINVAL
+ * (or errno of reading) and one line in err: "FILE:LINE: key: why". All values are range-checked here. */
 int config_load(struct config **ret, const char *path, char *err, size_t err_size)
     __attribute__((warn_unused_result));
 void config_free(struct config *config);
