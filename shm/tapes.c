@@ -66,6 +66,8 @@ static int plan_make(struct plan *p, enum pgd_tapes kind, uint32_t capacity, uin
     *p = (struct plan){0};
     uint64_t body = pgd_layout_body(sizeof p->geometry, fields);
     p->geometry.tape_offset = body;
+    p->geometry.capacity = capacity;
+    p->geometry.latest_count = symbol_max;
     p->latest = body + sizeof(struct pgd_tape);
     p->slots = p->latest + (uint64_t)symbol_max * PGD_LINE;
     p->layout = (struct pgd_layout){

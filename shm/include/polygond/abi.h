@@ -295,8 +295,10 @@ PGD_STATIC_ASSERT(sizeof(struct pgd_bars_geometry) == 240, "bars geometry is 240
 
 /* Geometry of a tape segment (trades, quotes). */
 struct pgd_tape_geometry {
-    uint64_t tape_offset; /* struct pgd_tape */
-    uint8_t reserved[56];
+    uint64_t tape_offset;  /* struct pgd_tape */
+    uint32_t capacity;     /* as in the tape: part of what the layout hash covers */
+    uint32_t latest_count; /* likewise */
+    uint8_t reserved[48];
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_tape_geometry) == 64, "tape geometry is 64 bytes");
 
