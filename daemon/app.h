@@ -1,0 +1,66 @@
+/* daemon/app.h - the daemon put together: what there is, in the order it is opened and closed. */
+#ifndef DAEMON_APP_H
+#define DAEMON_APP_H
+
+#include "bus.h"
+#include "cluster.h"
+#include "config.h"
+#include "control.h"
+#include "demand.h"
+#include "feed.h"
+#include "health.h"
+#include "history.h"
+#include "http.h"
+#include "rest.h"
+#include "secret.h"
+#include "symbols.h"
+#include "worker.h"
+
+/* Exit codes of polygond; docs/monitoring.md explains them to operators. */
+enum app_exit {
+    APP_OK = 0,
+    APP_FAILED = 1,
+    APP_USAGE = 2,
+    APP_RESOURCES = 75, /* shared memory too small, or the instance already runs */
+    APP_REFUSED = 77,   /* key or plan refused, and nothing else left to do */
+    APP_CONFIG = 78
+};
+
+struct app {
+    uv_loop_t loop;
+    const char *config_path;
+    struct config *config;
+    struct secret *secret; /* NULL: none was given */
+    struct pgk_plan *plan;
+    struct pgk_engine *engine;
+    char engine_why[96];
+    struct bus bus;
+    struct symbols *symbols;
+    struct worker *worker;
+    struct feed *feed;
+    struct http *http;
+    struct rest *rest; /* NULL: off */
+    struct history *history;
+    struct demand *demand;
+    struct control *control;
+    struct health *health;
+    struct cluster clusters[PGD_CLUSTERS]; /* by enum pgd_cluster */
+    uv_signal_t signals[3];
+    uv_async_t engine_failed;
+    int engine_error;
+    uv_timer_t poll; /* REST-only clusters */
+    int closing;     /* parts still closing */
+    bool stopping;
+    int exit_code;
+};
+
+/* Runs until stopped. Returns the exit code. `config` is taken over. */
+int app_run(struct config *config, const char *config_path);
+
+/* Begins a clean stop with this exit code. Idempotent. */
+void app_stop(struct app *app, int exit_code);
+
+/* A cluster goes on without its stream: see that it is polled over REST. */
+void app_poll_start(struct app *app);
+
+#endif

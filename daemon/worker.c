@@ -1,0 +1,339 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shm/wake.h"
+
+/* One series' changes between two kicks, main thread only. */
+struct pending {
+    uint64_t first;
+    uint64_t end;
+    uint32_t flags;
+    bool listed;
+};
+
+struct item {
+    uint32_t series;
+    uint32_t segment;
+    uint32_t flags;
+    uint32_t reserved;
+    uint64_t first;
+    uint64_t end;
+    uint64_t head;
+};
+
+#define TAKE_MAX 1024u
+
+struct worker {
+    struct bus *bus;
+    struct pgk_engine *engine;
+    int handle[BUS_BARS_MAX];
+    uint32_t series;
+    void (*failed)(void *user, int error);
+    void *user;
+    pthread_t thread;
+    bool running;
+
+    /* main thread */
+    struct pending *pending[BUS_BARS_MAX];
+    uint32_t *listed[BUS_BARS_MAX];
+    uint32_t listed_count[BUS_BARS_MAX];
+    uint64_t pushed;
+    uint64_t seen_popped;
+    int64_t progress_ns;
+
+    /* The queue: one producer (main), one consumer (worker). `tail` is main's, `done` the worker's. An item
+     * is read after an acquire of tail, which pairs with main's release; a slot is used again after an
+     * acquire of done. */
+    struct item *items;
+    uint64_t mask;
+    uint64_t tail;
+    uint64_t done;
+    uint32_t kick; /* futex word: +1 after tail moved */
+    uint32_t stop;
+
+    /* worker thread */
+    uint64_t *known[BUS_BARS_MAX]; /* rows already reported as appended */
+    struct pgk_change changes[TAKE_MAX];
+    const struct item *from[TAKE_MAX];
+    int64_t failed_ns;
+    uint64_t count_rows, count_again, count_changes, count_batches;
+};
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
+               void (*failed)(void *user, int error), void *user)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w)
+        return -ENOMEM;
+    w->bus = bus;
+    w->engine = engine;
+    w->failed = failed;
+    w->user = user;
+    w->series = bus->bars_count ? bus->bars[0].geo->series_max : 0;
+    uint64_t slots = TAKE_MAX;
+    while (slots < 2ull * w->series * bus->bars_count)
+        slots *= 2;
+    w->mask = slots - 1;
+    w->items = calloc(slots, sizeof *w->items);
+    int r = w->items ? 0 : -ENOMEM;
+    for (unsigned i = 0; i < bus->bars_count && r == 0; i++) {
+        w->pending[i] = calloc(w->series, sizeof *w->pending[i]);
+        w->listed[i] = calloc(w->series, sizeof *w->listed[i]);
+        w->known[i] = calloc(w->series, sizeof *w->known[i]);
+        if (!w->pending[i] || !w->listed[i] || !w->known[i])
+            r = -ENOMEM;
+        else if ((w->handle[i] = pgk_engine_bind(engine, bus->bars[i].map.base, bus->bars[i].geo)) < 0)
+            r = w->handle[i];
+    }
+    if (r < 0) {
+        worker_free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+void worker_note(struct worker *w, unsigned segment, uint32_t series, uint64_t first, uint64_t end,
+                 uint32_t flags)
+{
+    struct pending *p = &w->pending[segment][series];
+    if (!p->listed) {
+        p->listed = true;
+        p->first = first;
+        p->end = end;
+        p->flags = flags;
+        w->listed[segment][w->listed_count[segment]++] = series;
+        return;
+    }
+    if (first < p->first)
+        p->first = first;
+    if (end > p->end)
+        p->end = end;
+    p->flags |= flags;
+}
+
+static bool push(struct worker *w, unsigned segment, uint32_t series)
+{
+    if (w->pushed - __atomic_load_n(&w->done, __ATOMIC_ACQUIRE) > w->mask)
+        return false;
+    struct pending *p = &w->pending[segment][series];
+    w->items[w->pushed & w->mask] = (struct item){
+        .series = series,
+        .segment = segment,
+        .flags = p->flags,
+        .first = p->first,
+        .end = p->end,
+        .head = pgd_bars_head(&w->bus->bars[segment], series),
+    };
+    w->pushed++;
+    p->listed = false;
+    return true;
+}
+
+void worker_kick(struct worker *w)
+{
+    uint64_t before = w->pushed;
+    for (unsigned s = 0; s < w->bus->bars_count; s++) {
+        uint32_t n = 0;
+        while (n < w->listed_count[s] && push(w, s, w->listed[s][n]))
+            n++;
+        w->listed_count[s] -= n;
+        memmove(w->listed[s], w->listed[s] + n, w->listed_count[s] * sizeof *w->listed[s]);
+    }
+    if (w->pushed == before)
+        return;
+    if (before == __atomic_load_n(&w->done, __ATOMIC_RELAXED))
+        w->progress_ns = now_ns();
+    __atomic_store_n(&w->tail, w->pushed, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&w->kick, 1, __ATOMIC_RELEASE);
+    pgd_wake_all(&w->kick);
+}
+
+bool worker_stalled(struct worker *w, int64_t ns)
+{
+    uint64_t done = __atomic_load_n(&w->done, __ATOMIC_RELAXED);
+    if (done != w->seen_popped || done == w->pushed) {
+        w->seen_popped = done;
+        w->progress_ns = now_ns();
+    }
+    return now_ns() - w->progress_ns > ns;
+}
+
+/* --------------------------------------------------------------------------------------------- worker thread
+ */
+
+static void log_change(struct worker *w, unsigned segment, const struct pgd_change *change)
+{
+    struct pgd_change c = *change;
+    c.t_ns = now_ns();
+    pgd_tape_put(&w->bus->bars[segment].log, &c);
+}
+
+/* A batch may hold both: rows replaced below what was known, and rows appended above it. */
+static void log_item(struct worker *w, const struct item *item, const struct pgk_change *done)
+{
+    uint64_t *known = &w->known[item->segment][item->series];
+    uint32_t history = item->flags & PGD_CHANGE_HISTORY;
+    if (item->first < *known) {
+        uint64_t bars_end = item->end < *known ? item->end : *known;
+        uint64_t rows_end = done->done_end > bars_end ? done->done_end : bars_end;
+        if (rows_end > *known)
+            rows_end = *known;
+        log_change(w, item->segment,
+                   &(struct pgd_change){.symbol = item->series,
+                                        .flags = PGD_CHANGE_REVISE | history,
+                                        .first = item->first,
+                                        .bars = bars_end - item->first,
+                                        .rows = rows_end - item->first});
+        w->count_again += rows_end - item->first;
+    }
+    if (item->head > *known) {
+        log_change(w, item->segment,
+                   &(struct pgd_change){.symbol = item->series,
+                                        .flags = PGD_CHANGE_APPEND | history,
+                                        .first = *known,
+                                        .bars = item->head - *known,
+                                        .rows = item->head - *known});
+        *known = item->head;
+    }
+    w->count_rows += done->done_end - done->done_first;
+}
+
+static void compute(struct worker *w, unsigned segment, uint32_t count)
+{
+    if (count == 0)
+        return;
+    int r = pgk_engine_compute(w->engine, w->handle[segment], w->changes, count);
+    if (r < 0) {
+        for (uint32_t i = 0; i < count; i++)
+            w->changes[i].done_first = w->changes[i].done_end = w->changes[i].from;
+        int64_t now = now_ns();
+        if (now - w->failed_ns > INT64_C(1000000000)) {
+            w->failed_ns = now;
+            w->failed(w->user, r);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++)
+        log_item(w, w->from[i], &w->changes[i]);
+    pgd_tape_publish(&w->bus->bars[segment].log);
+}
+
+/* Takes what is queued, one segment at a time so that a segment's readers are woken once. */
+static bool take(struct worker *w)
+{
+    uint64_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
+    uint64_t done = w->done;
+    if (tail == done)
+        return false;
+    if (tail - done > TAKE_MAX)
+        tail = done + TAKE_MAX;
+    for (unsigned s = 0; s < w->bus->bars_count; s++) {
+        uint32_t n = 0;
+        for (uint64_t i = done; i < tail; i++) {
+            const struct item *item = &w->items[i & w->mask];
+            if (item->segment != s)
+                continue;
+            w->from[n] = item;
+            w->changes[n++] =
+                (struct pgk_change){.series = item->series, .from = item->first, .end = item->head};
+        }
+        compute(w, s, n);
+    }
+    w->count_changes += tail - done;
+    w->count_batches++;
+    __atomic_store_n(&w->done, tail, __ATOMIC_RELEASE);
+    struct pgd_board_writer *b = &w->bus->board;
+    pgd_count_set(b, PGD_C_engine_changes, w->count_changes);
+    pgd_count_set(b, PGD_C_engine_rows, w->count_rows);
+    pgd_count_set(b, PGD_C_engine_recomputed, w->count_again);
+    pgd_count_set(b, PGD_C_engine_batches, w->count_batches);
+    return true;
+}
+
+static void *run(void *arg)
+{
+    struct worker *w = arg;
+    for (;;) {
+        /* kick is read before the queue is looked at: a push after the look changes it, and the wait returns
+         * at once */
+        uint32_t seen = __atomic_load_n(&w->kick, __ATOMIC_ACQUIRE);
+        if (take(w))
+            continue;
+        if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
+            return NULL;
+        (void)pgd_wait(&w->kick, seen, -1);
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------- start
+ */
+
+static void recover(struct worker *w)
+{
+    for (unsigned s = 0; s < w->bus->bars_count; s++) {
+        const struct pgd_bars *bars = &w->bus->bars[s];
+        for (uint32_t i = 0; i < w->series; i++) {
+            uint64_t head = pgd_bars_head(bars, i);
+            if (head == 0)
+                continue;
+            uint64_t first = pgk_engine_recover(w->engine, w->handle[s], i);
+            w->known[s][i] = head;
+            if (first < head)
+                worker_note(w, s, i, first, head, PGD_CHANGE_REVISE);
+        }
+    }
+}
+
+int worker_start(struct worker *w)
+{
+    recover(w);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = pthread_create(&w->thread, NULL, run, w);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (r != 0)
+        return -r;
+    w->running = true;
+    worker_kick(w);
+    return 0;
+}
+
+void worker_free(struct worker *w)
+{
+    if (!w)
+        return;
+    if (w->running) {
+        bool left = true;
+        while (left) {
+            worker_kick(w);
+            left = false;
+            for (unsigned s = 0; s < w->bus->bars_count; s++)
+                left |= w->listed_count[s] != 0;
+        }
+        __atomic_store_n(&w->stop, 1, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&w->kick, 1, __ATOMIC_RELEASE);
+        pgd_wake_all(&w->kick);
+        pthread_join(w->thread, NULL);
+    }
+    for (unsigned i = 0; i < BUS_BARS_MAX; i++) {
+        free(w->pending[i]);
+        free(w->listed[i]);
+        free(w->known[i]);
+    }
+    free(w->items);
+    free(w);
+}

@@ -1,0 +1,34 @@
+/* daemon/worker.h - the engine's thread: rows that changed go in, indicators and the change log come out.
+ *
+ * The main thread notes changes (coalesced per series, no memory is taken) and kicks once a batch; the worker
+ * computes, appends to the change log, and wakes the readers once per batch of its own. */
+#ifndef DAEMON_WORKER_H
+#define DAEMON_WORKER_H
+
+#include "bus.h"
+#include "kernels/engine.h"
+
+struct worker;
+
+/* failed: called from the worker's thread, at most once a second, when the engine refuses to compute. */
+int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
+               void (*failed)(void *user, int error), void *user) __attribute__((warn_unused_result));
+
+/* Reports what an adopted bus holds whose indicators cannot be trusted, then starts the thread. */
+int worker_start(struct worker *worker) __attribute__((warn_unused_result));
+
+/* Ends the thread after everything noted so far has been computed. */
+void worker_free(struct worker *worker);
+
+/* Rows [first, end) of a series have a new or replaced bar. flags: enum pgd_change_flag. Main thread. */
+void worker_note(struct worker *worker, unsigned segment, uint32_t series, uint64_t first, uint64_t end,
+                 uint32_t flags);
+
+/* Hands what was noted to the thread. Main thread, once a batch; also to be called now and then, since what
+ * did not fit waits. */
+void worker_kick(struct worker *worker);
+
+/* True when work has waited for longer than `ns` without any progress. Main thread. */
+bool worker_stalled(struct worker *worker, int64_t ns);
+
+#endif
