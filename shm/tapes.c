@@ -120,13 +120,13 @@ int pgd_tapes_attach(struct pgd_map *ret, struct pgd_tape_reader *ret_reader, co
     int r = pgd_segment_attach(&map, instance, name_of(kind), PGD_KIND_TAPE);
     if (r < 0)
         return r;
-    const struct pgd_header *h = pgd_segment_header(&map);
-    if (h->geometry_size < sizeof(struct pgd_tape_geometry)) {
+    if (map.geometry_size < sizeof(struct pgd_tape_geometry)) {
         pgd_segment_close(&map);
         return -EPROTO;
     }
-    const struct pgd_tape_geometry *geo = (const struct pgd_tape_geometry *)(map.base + h->geometry_offset);
-    r = pgd_tape_reader_init(ret_reader, &map, geo->tape_offset, from);
+    struct pgd_tape_geometry geo;
+    shm_copy_out(&geo, map.base + map.geometry_offset, sizeof geo / 8);
+    r = pgd_tape_reader_init(ret_reader, &map, geo.tape_offset, from);
     if (r < 0) {
         pgd_segment_close(&map);
         return r;

@@ -59,7 +59,8 @@ struct pgd_header {
     int64_t created_ns; /* [const] ns since 1970 */
     char instance[PGD_INSTANCE_MAX];
     char name[PGD_SEGMENT_MAX]; /* "bars.1m", "trades", ... */
-    uint8_t reserved1[112];
+    uint64_t directory; /* [const] the symbol directory its indexes belong to: the board's, or foreign */
+    uint8_t reserved1[104];
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_header) == 256, "header is 256 bytes");
 
@@ -95,7 +96,10 @@ PGD_STATIC_ASSERT(sizeof(struct pgd_field) == 64, "field is 64 bytes");
 
 /* A broadcast ring of 64-byte slots in arrival order. Slot of record i (from 0): slots_offset + (i &
  * (capacity-1)) * 64. Word 0 of a slot is its commit word: i + 1 once record i is complete. Protocol:
- * shm/tape.h and docs/abi.md. */
+ * shm/tape.h and docs/abi.md.
+ *
+ * A cell of the latest-record table holds a record in the same form; there word 0 is a sequence word, odd
+ * while the cell is being written, and a cell whose other words are all 0 holds nothing. */
 struct pgd_tape {
     /* line 0 [const] */
     uint64_t slots_offset;  /* from the segment's first byte */
@@ -257,7 +261,8 @@ struct pgd_intent {
     uint32_t series;
     uint64_t index;
     uint64_t head; /* head when the operation began */
-    uint8_t reserved[32];
+    uint64_t at;   /* insert: the row being overwritten; rows above it have moved, rows below have not */
+    uint8_t reserved[24];
     struct pgd_bar bar;
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_intent) == 2 * PGD_LINE, "intent is two lines");
@@ -420,9 +425,9 @@ struct pgd_board {
     uint32_t segment_max;
     uint32_t conn_max;
     uint64_t conns_offset;
+    /* [main] per run, before the epoch is stored */
     char control[112]; /* path of the control socket, "" when off */
     char version[32];  /* polygond's version */
-    /* [main] per run, before the epoch is stored */
     uint32_t pid;
     uint32_t run_state; /* enum pgd_run_state */
     int64_t started_ns; /* ns since 1970 */

@@ -36,16 +36,23 @@ struct pgd_board_writer {
     struct pgd_counter *counters;
     uint32_t *hash;
     uint64_t epoch; /* of this run */
+    mode_t mode;
+    gid_t gid;
 };
 
 uint64_t pgd_board_size(const struct pgd_board_config *config);
 
 /* Creates or adopts; takes the owner's lock (OFD write lock on byte 0): -EBUSY when another daemon holds this
- * instance. Sets epoch = previous + 1 and run_state STARTING. On adoption the symbol directory is kept
- * (indexes never change hands); a board of another layout is succeeded by a fresh one whose epoch still is
- * larger. Fill `owner` for the other segments from it. */
+ * instance. Sets epoch = previous + 1 (seconds since 1970 when there is no previous) and run_state STARTING.
+ * The symbol directory is kept (indexes never change hands), names and clusters only; a board of another
+ * layout is succeeded by one that takes the directory over when it fits, else it begins a new directory and
+ * no other segment of the old one will be adopted. Counters restart at 0. */
 int pgd_board_own(struct pgd_board_writer *ret, const char *instance,
                   const struct pgd_board_config *config) PGD_WARN_UNUSED;
+
+/* The owner to create the other segments with; `instance` must outlive it. */
+struct pgd_owner pgd_board_owner(const struct pgd_board_writer *w, const char *instance);
+
 void pgd_board_close(struct pgd_board_writer *w); /* drops the lock */
 
 /* Adds a symbol or finds it: index, or -ENOSPC (symbol_max), -EINVAL (empty, too long, control characters).

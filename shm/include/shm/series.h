@@ -61,7 +61,8 @@ int pgd_bars_revise(struct pgd_bars *bars, uint32_t series, uint64_t index,
                     const struct pgd_bar *bar) PGD_WARN_UNUSED;
 
 /* Inserts before row `index` (held, or == head): rows from index on move up one, each as a revision; the
- * oldest row may fall out. */
+ * oldest row may fall out. -ERANGE also when the ring is full and index is its oldest row: the new bar would
+ * be the one to fall out. */
 int pgd_bars_insert(struct pgd_bars *bars, uint32_t series, uint64_t index,
                     const struct pgd_bar *bar) PGD_WARN_UNUSED;
 
@@ -97,7 +98,8 @@ uint64_t pgd_bars_rows(const struct pgd_bars_reader *reader, uint32_t series);
  *   2  whole row; indicators not yet computed (units filled with NaN)
  *   0  index >= head: not there yet
  *  -EOVERFLOW  the row has left the ring (or will within the next append)
- *  -EAGAIN     being written for longer than a bounded number of tries (a daemon that died in it) */
+ *  -EAGAIN     being written for longer than a bounded number of tries (a daemon that died in it)
+ *  -ERANGE     no such series */
 int pgd_bars_row(const struct pgd_bars_reader *reader, uint32_t series, uint64_t index, struct pgd_bar *bar,
                  double *units) PGD_WARN_UNUSED;
 

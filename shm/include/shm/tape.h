@@ -19,7 +19,7 @@ struct pgd_tape_writer {
     uint64_t reserve;      /* copy of the shared word */
     uint64_t mask;
     uint32_t latest_count;
-    uint32_t notify;
+    uint32_t reserved;
 };
 
 /* Writes the constant line of a new tape that lies at tape_offset of `map` (slots and latest table elsewhere
@@ -28,7 +28,7 @@ void pgd_tape_format(struct pgd_map *map, uint64_t tape_offset, uint64_t slots_o
                      uint64_t latest_offset, uint32_t latest_count);
 
 /* Takes up writing: after a crash continues behind the last record that was committed, whether or not it was
- * published. */
+ * published, clears torn cells of the latest table, publishes and wakes. */
 void pgd_tape_writer_init(struct pgd_tape_writer *ret, struct pgd_map *map, uint64_t tape_offset);
 
 /* Appends one record: 64 bytes, of which the first 8 (commit) are ignored. Visible to spinning readers at
@@ -68,8 +68,13 @@ int pgd_tape_reader_init(struct pgd_tape_reader *ret, const struct pgd_map *map,
  * mid-ring. */
 static inline int pgd_tape_get(struct pgd_tape_reader *r, void *ret);
 
+/* As pgd_tape_get, up to `max` records at once under one validation: the number delivered, 0 or -EOVERFLOW.
+ */
+static inline int pgd_tape_get_many(struct pgd_tape_reader *r, void *ret, unsigned max);
+
 /* Blocks until a record may be there: 0, -ETIMEDOUT, -EINTR. Never returns early because of a record put but
- * not yet published. */
+ * not yet published. Also returns 0 when the segment changes hands: where no record came, look at the
+ * header's epoch and state. */
 int pgd_tape_wait(struct pgd_tape_reader *r, int64_t timeout_ns) PGD_WARN_UNUSED;
 
 /* Copies the latest record of `symbol`: 1, or 0 when there is none. */

@@ -14,8 +14,9 @@ void pgd_wake_all(uint32_t *word);
  * Spurious wake-ups are possible: look again. */
 int pgd_wait(const uint32_t *word, uint32_t seen, int64_t timeout_ns) PGD_WARN_UNUSED;
 
-/* Waits on several words at once (futex_waitv, Linux 5.16; older kernels: -ENOSYS). Returns the index of a
- * woken word or as above. */
+/* Waits on several words at once, 1 to 128 (futex_waitv, Linux 5.16; an older kernel is served by short waits
+ * on the first word). Returns the index of a word that was woken or has changed, or an error as above;
+ * -EINVAL: no words, or too many. */
 struct pgd_wait_word {
     const uint32_t *word;
     uint32_t seen;
