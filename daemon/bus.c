@@ -229,7 +229,7 @@ int bus_open(struct bus *ret, const struct config *config, const struct pgk_plan
             (void)open_error(r, "board", err, err_size);
     }
     if (r == 0) {
-        struct pgd_owner owner = {config->instance, bus.board.epoch, (mode_t)config->bus.mode, gid};
+        struct pgd_owner owner = pgd_board_owner(&bus.board, config->instance);
         r = open_segments(&bus, config, &owner, s, err, err_size);
         if (r < 0)
             bus_close(&bus);
