@@ -159,3 +159,89 @@ endif
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .DELETE_ON_ERROR:
+
+# ------------------------------------------------------------------------------------------------------ targets
+.PHONY: help demo check check-run bench bench-ring bench-feed bench-engine cross install clean tests fuzz-build format
+
+help:
+	@echo 'make            build/release: polygond polyctl polysim libpolygond'
+	@echo 'make demo       live bars with indicators from a stand-in exchange; SECONDS=20 ends it'
+	@echo 'make check      every test; installs what it needs as root, else prints the command'
+	@echo 'make bench      figures as JSON lines; also bench-ring bench-feed bench-engine'
+	@echo 'make cross      builds for aarch64 and runs the unit tests under qemu-user'
+	@echo 'make install    DESTDIR= PREFIX=/usr/local'
+	@echo 'make chaos fuzz-long soak   the long campaigns; see docs/testing.md'
+	@echo 'V=release|debug|asan|tsan|fuzz  CC=gcc|clang  O=build'
+
+demo:
+	@tests/bootstrap demo
+	@$(MAKE) --no-print-directory -s -j2 V=release all
+	@tests/demo $(O)/release '$(SECONDS)' $(SYMBOLS)
+
+# The parts of `make check`, one line each; results are summed up at the end. Packages come first, then a second make that sees them.
+check:
+	@tests/bootstrap check
+	@$(MAKE) --no-print-directory check-run
+
+TALLY := $(O)/tally
+RUN := $(PYTHON) tests/run --tally $(TALLY)
+SCRIPTS := $(wildcard tests/integration/test_*.py tests/integration/sim_*.py tests/integration/sim_*.sh tests/integration/net_*.py \
+	tests/cli/test_*.py tests/cli/test_*.sh tests/abi/test_*.py tests/abi/test_*.sh tests/chaos/test_*.py)
+CHECKS := tests/check/format tests/check/docs tests/model/run.sh tests/service/run.sh
+
+check-run:
+	@mkdir -p $(O) && rm -f $(TALLY)
+	@echo '== build: gcc release, gcc asan, gcc tsan, clang debug'
+	@$(MAKE) --no-print-directory -s -j2 V=release all tests
+	@$(MAKE) --no-print-directory -s -j2 V=asan all tests
+	@$(MAKE) --no-print-directory -s -j2 V=tsan tests-threads
+	@$(MAKE) --no-print-directory -s -j2 V=debug CC=clang O=$(O)/clang all
+	@echo '== checks'
+	@BUILD=$(O)/release $(RUN) --timeout 300 $(wildcard $(CHECKS)) tests/check/layers::$(O)/release
+	@echo '== unit and property tests (address, undefined)'
+	@$(RUN) -j 2 --timeout 300 --label asan: $(patsubst $(B)/%,$(O)/asan/%,$(TEST_BIN))
+	@echo '== fuzz corpora (address, undefined)'
+	@$(RUN) -j 2 --timeout 300 --label corpus: $(foreach f,$(FUZZ_SRC),$(patsubst %.c,$(O)/asan/%,$(f))::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$(f)))
+	@echo '== threads (thread sanitizer)'
+	@$(RUN) --timeout 300 --label tsan: $(patsubst $(B)/%,$(O)/tsan/%,$(THREAD_BIN))
+	@echo '== whole programs (release)'
+	@BUILD=$(O)/release $(RUN) --timeout 300 $(SCRIPTS)
+	@echo
+	@$(PYTHON) tests/run --sum $(TALLY)
+
+THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker \
+	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client,$(TEST_BIN))
+.PHONY: tests-threads
+tests-threads: $(THREAD_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN)
+
+bench: bench-ring bench-engine bench-feed
+	@for b in $(filter-out %bench_ring %bench_engine %bench_feed,$(BENCH_BIN)); do $$b || exit 1; done
+bench-%: $(B)/tests/bench/bench_%
+	@$<
+bench bench-feed: $(BENCH_BIN) all
+
+cross:
+	@tests/bootstrap cross
+	@$(MAKE) --no-print-directory -s -j2 V=cross all tests
+	@rm -f $(TALLY)-cross
+	@for t in $(patsubst %.c,$(O)/cross/%,$(TEST_SRC)); do \
+	  $(PYTHON) tests/run --tally $(TALLY)-cross --timeout 900 --label aarch64: \
+	    "qemu-aarch64-static::-L::/usr/aarch64-linux-gnu::$$t"; done
+	@$(PYTHON) tests/run --sum $(TALLY)-cross
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cpp')
+
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/polygond
+	install -m 755 $(B)/polygond $(B)/polyctl $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 shm/include/polygond/abi.h clients/include/polygond/polygond.h $(DESTDIR)$(PREFIX)/include/polygond/
+	install -m 755 $(LIBSO) $(DESTDIR)$(PREFIX)/lib/
+	ln -sf libpolygond.so.1 $(DESTDIR)$(PREFIX)/lib/libpolygond.so
+	install -m 644 $(LIBCLIENT) $(DESTDIR)$(PREFIX)/lib/
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' clients/lib/polygond.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/polygond.pc
+
+clean:
+	rm -rf $(O)
