@@ -426,8 +426,9 @@ static void take_adopted(struct app *app)
     uint64_t count = shm_load64(&board->symbol_count);
     for (uint64_t i = 0; i < count && i < app->config->bus.symbols; i++) {
         const struct pgd_symbol *row = &app->bus.board.symbols[i];
-        if (row->wanted && row->cluster < PGD_CLUSTERS && app->clusters[row->cluster].config)
-            (void)cluster_take(&app->clusters[row->cluster], NULL, row->name, row->wanted);
+        if (row->wanted && row->cluster < PGD_CLUSTERS && app->clusters[row->cluster].config &&
+            cluster_take(&app->clusters[row->cluster], NULL, row->name, row->wanted) < 0)
+            log_event(LOG_SUBSCRIBE_REFUSED, "%s, held by the run before, cannot be had any more", row->name);
     }
 }
 

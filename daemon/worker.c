@@ -274,7 +274,8 @@ static void *run(void *arg)
             continue;
         if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
             return NULL;
-        (void)pgd_wait(&w->kick, seen, -1);
+        if (pgd_wait(&w->kick, seen, -1) < 0)
+            continue; /* interrupted: look again */
     }
 }
 
