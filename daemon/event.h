@@ -1,5 +1,5 @@
-/* daemon/event.h - one upstream event, as parse hands it to feed. Plain values; pointers live as long as the
- * message. */
+/* daemon/event.h - one upstream event, as parse hands it to feed. Plain values; pointers live during the
+ * sink's call. */
 #ifndef DAEMON_EVENT_H
 #define DAEMON_EVENT_H
 
@@ -26,7 +26,7 @@ enum event_class {
 };
 
 struct event_text {
-    const char *p; /* not NUL-terminated; escapes not resolved unless the parser had to */
+    const char *p; /* not NUL-terminated; escapes resolved */
     size_t n;
 };
 
@@ -47,7 +47,7 @@ struct event {
             struct event_text message;
         } status;
         struct {
-            int64_t t;
+            int64_t t; /* ns, 0 absent */
         } counted;
     };
 };

@@ -6,8 +6,9 @@
 
 #include "event.h"
 
-/* Receives what was found, in order. `fault` != EVENT_OK: `event` holds what is known of it (type, perhaps
- * symbol), `reason` is a constant sentence, `raw` the bytes of the event. */
+/* Receives what was found, in order. Events and all texts in them are valid during the call only. `fault` !=
+ * EVENT_OK: `event` holds what is known of it (type, perhaps symbol), `reason` is a constant sentence, `raw`
+ * the bytes of the event. */
 struct parse_sink {
     void (*event)(void *user, const struct event *event);
     void (*fault)(void *user, enum event_fault fault, const char *reason, const struct event *event,
@@ -21,20 +22,22 @@ struct parse_sink {
 int parse_ws(const char *text, size_t size, enum pgd_cluster cluster, const struct parse_sink *sink)
     __attribute__((warn_unused_result));
 
-/* Envelope of a REST answer. Text points into the body. */
+/* Envelope of a REST answer. Texts point into the body, or into `text` and `url` when they had escapes. */
 struct parse_page {
     struct event_text status;  /* "OK", "DELAYED", "ERROR", ... ; n == 0 absent */
     struct event_text message; /* error or message */
     struct event_text ticker;
-    struct event_text next_url; /* JSON escapes resolved into `url` when there were any */
-    uint64_t rows;              /* delivered */
-    uint64_t bad_rows;          /* refused */
-    char url[2048];
+    struct event_text next_url;
+    uint64_t rows;     /* delivered */
+    uint64_t bad_rows; /* refused */
+    char text[512];    /* of status, message and ticker; what does not fit is cut */
+    char url[2048];    /* of next_url; a longer one is -EBADMSG */
 };
 
 /* An aggregates answer (/v2/aggs/.../range/...): each row of `results` becomes an EVENT_AM-class event
- * (bar.flags = PGD_BAR_REST; symbol = ticker or the row's T). Missing results is no error. Also takes
- * /v3/trades and /v3/quotes rows (known by their keys: EVENT_T and EVENT_Q). -EBADMSG: not such JSON. */
+ * (bar.flags = PGD_BAR_REST; symbol = ticker or the row's T, empty when there is neither). Missing results is
+ * no error. Also takes /v3/trades and /v3/quotes rows (known by their keys: EVENT_T and EVENT_Q). -EBADMSG:
+ * not such JSON. */
 int parse_rest(const char *text, size_t size, struct parse_page *page, const struct parse_sink *sink)
     __attribute__((warn_unused_result));
 

@@ -1,0 +1,172 @@
+/* daemon/parse_scan.h - the JSON scanner under parse: keys, texts, typed values, and skipping what is not
+ * wanted. Internal to parse*.c. Functions take the position of a value and return the one after it, or NULL
+ * once the scan has failed. */
+#ifndef DAEMON_PARSE_SCAN_H
+#define DAEMON_PARSE_SCAN_H
+
+#include <math.h>
+
+#include "event.h"
+#include "number.h"
+
+#define SCAN_DEPTH_MAX 64u   /* brackets within a value that is skipped */
+#define SCAN_TEXT_MAX  2560u /* bytes of resolved texts an event can have */
+
+struct scan {
+    const char *end;
+    enum event_fault fault; /* EVENT_OK until something is wrong */
+    const char *reason;
+    struct event_text key; /* the last key that scan_key_hard read */
+    size_t text_used;
+    char text[SCAN_TEXT_MAX]; /* texts whose escapes were resolved */
+};
+
+/* A key of up to 7 bytes as a word, the first byte lowest; longer keys are SCAN_KEY_LONG. */
+#define SCAN_KEY1(a)          ((uint64_t)(uint8_t)(a))
+#define SCAN_KEY2(a, b)       (SCAN_KEY1(a) | SCAN_KEY1(b) << 8)
+#define SCAN_KEY3(a, b, c)    (SCAN_KEY2(a, b) | SCAN_KEY1(c) << 16)
+#define SCAN_KEY4(a, b, c, d) (SCAN_KEY2(a, b) | SCAN_KEY2(c, d) << 16)
+#define SCAN_KEY_EV           SCAN_KEY2('e', 'v')
+#define SCAN_KEY_STATUS       (SCAN_KEY4('s', 't', 'a', 't') | SCAN_KEY2('u', 's') << 32)
+#define SCAN_KEY_MESSAGE      (SCAN_KEY4('m', 'e', 's', 's') | SCAN_KEY3('a', 'g', 'e') << 32)
+#define SCAN_KEY_LONG         UINT64_MAX
+
+#define SCAN_TIME_ABSENT INT64_MIN
+
+/* Ends the scan of this event as malformed; the first reason stays. Always NULL. */
+const char *scan_fail(struct scan *s, const char *reason);
+
+/* Notes that the event is impossible; the scan goes on, to learn the rest. */
+void scan_refuse(struct scan *s, const char *reason);
+
+const char *scan_space_rest(const char *p, const char *end);
+
+static inline const char *scan_space(const char *p, const char *end)
+{
+    if (__builtin_expect(p < end && (uint8_t)*p > ' ', 1))
+        return p;
+    return scan_space_rest(p, end);
+}
+
+/* Key at `p`, whole and with escapes resolved, and the position of its value. */
+const char *scan_key_text(struct scan *s, const char *p, struct event_text *ret_key);
+uint64_t scan_key_code(struct event_text key);
+
+static inline bool scan_key_is(struct event_text key, const char *name)
+{
+    return key.n == strlen(name) && memcmp(key.p, name, key.n) == 0;
+}
+
+const char *scan_key_hard(struct scan *s, const char *p, uint64_t *ret_code);
+
+/* Bit 7 of the lowest byte of `w` that is zero, and perhaps of some above it. */
+static inline uint64_t scan_zero_byte(uint64_t w)
+{
+    return (w - UINT64_C(0x0101010101010101)) & ~w & UINT64_C(0x8080808080808080);
+}
+
+/* Key at `p` as a code, and the position of its value. A short key is not looked at for escapes: a caller
+ * that does not know the code asks scan_key_hard. */
+static inline const char *scan_key(struct scan *s, const char *p, uint64_t *ret_code)
+{
+    uint64_t w = number_load(p, s->end);
+    uint64_t key = w >> 8;
+    unsigned n = (unsigned)__builtin_ctzll(scan_zero_byte(key ^ UINT64_C(0x22222222222222))) / 8;
+    if (__builtin_expect((char)w != '"' || n > 6 || s->end - p < (ptrdiff_t)n + 4 || p[n + 2] != ':', 0))
+        return scan_key_hard(s, p, ret_code);
+    *ret_code = key & ((UINT64_C(1) << (8 * n)) - 1);
+    return scan_space(p + n + 3, s->end);
+}
+
+const char *scan_text_hard(struct scan *s, const char *p, struct event_text *ret);
+
+/* A string. Points into the message, or into s->text when it had escapes. */
+static inline const char *scan_text(struct scan *s, const char *p, struct event_text *ret)
+{
+    if (__builtin_expect(p >= s->end || *p != '"', 0))
+        return scan_text_hard(s, p, ret);
+    for (const char *q = p + 1;; q += 8) {
+        uint64_t w = number_load(q, s->end);
+        uint64_t stop = scan_zero_byte(w ^ UINT64_C(0x2222222222222222)) |
+                        scan_zero_byte(w ^ UINT64_C(0x5c5c5c5c5c5c5c5c)) |
+                        ((w - UINT64_C(0x2020202020202020)) & ~w & UINT64_C(0x8080808080808080));
+        if (!stop)
+            continue;
+        q += (unsigned)__builtin_ctzll(stop) / 8;
+        if (__builtin_expect(q >= s->end || *q != '"', 0))
+            return scan_text_hard(s, p, ret);
+        *ret = (struct event_text){p + 1, (size_t)(q - p - 1)};
+        return q + 1;
+    }
+}
+
+/* "null" at p: the position after it. Anything else fails with `reason`. */
+const char *scan_null(struct scan *s, const char *p, const char *reason);
+
+/* A number; null is NaN. */
+static inline const char *scan_double(struct scan *s, const char *p, double *ret)
+{
+    struct number n;
+    const char *q = number_scan(p, s->end, &n);
+    if (__builtin_expect(q == NULL, 0)) {
+        *ret = NAN;
+        return scan_null(s, p, "a number is expected");
+    }
+    *ret = number_double(&n);
+    return q;
+}
+
+/* An integer; null is `absent`. */
+static inline const char *scan_int(struct scan *s, const char *p, int64_t absent, int64_t *ret)
+{
+    struct number n;
+    const char *q = number_scan(p, s->end, &n);
+    if (__builtin_expect(q == NULL, 0)) {
+        *ret = absent;
+        return scan_null(s, p, "an integer is expected");
+    }
+    if (__builtin_expect(!number_int64(&n, ret), 0))
+        return scan_fail(s, "a number is no 64-bit integer");
+    return q;
+}
+
+/* An integer from 0 to max; null is 0. */
+static inline const char *scan_count(struct scan *s, const char *p, int64_t max, int64_t *ret)
+{
+    p = scan_int(s, p, 0, ret);
+    if (__builtin_expect(p && (*ret < 0 || *ret > max), 0))
+        return scan_fail(s, "an integer is out of range");
+    return p;
+}
+
+/* As scan_count, and the integer may be in quotes. */
+const char *scan_count_text(struct scan *s, const char *p, int64_t max, int64_t *ret);
+
+/* Trades of a bar; null is PGD_N_ABSENT. */
+const char *scan_bar_count(struct scan *s, const char *p, uint32_t *ret);
+
+/* A decimal in quotes (or a plain number); null is NaN. */
+const char *scan_decimal(struct scan *s, const char *p, double *ret);
+
+/* A symbol: 1 to 47 bytes, no control characters. */
+const char *scan_symbol(struct scan *s, const char *p, struct event_text *ret);
+
+/* true, false or null (false). */
+const char *scan_bool(struct scan *s, const char *p, bool *ret);
+
+/* Condition ids, an array or a single one, stored + 1. *ret_more: there were more than `max`. */
+const char *scan_conditions(struct scan *s, const char *p, uint16_t *cond, size_t max, bool *ret_more);
+
+/* A trade id, string or number. Digits below 2^63 are their number, anything else is hashed (*ret_hashed). */
+const char *scan_id(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed);
+
+/* Any value, syntax checked. */
+const char *scan_skip(struct scan *s, const char *p);
+
+/* End of the value at `p` by matching brackets only, whatever is between them. NULL: it does not end. */
+const char *scan_match(const char *p, const char *end);
+
+/* Vendor's time (seconds, ms, us or ns, by magnitude) in ns since 1970. False before 1990 or after 2100. */
+bool scan_time_ns(int64_t raw, int64_t *ret);
+
+#endif
