@@ -39,6 +39,11 @@ size_t pgk_plan_lookback(const struct pgk_plan *plan);
  * what REST warm-up asks for when nothing is held. */
 size_t pgk_plan_warmup(const struct pgk_plan *plan);
 
+/* Rows a series must be able to hold at least, 16 or more: twice the widest window, so that as many rows as a
+ * window has can be appended while a row is computed and no window loses its oldest row. Bind refuses less.
+ */
+uint32_t pgk_plan_capacity(const struct pgk_plan *plan);
+
 /* Bytes of one checkpoint of the engine's state between two rows (goes into the bars geometry). A multiple
  * of 64. */
 size_t pgk_plan_state_size(const struct pgk_plan *plan);
@@ -51,8 +56,7 @@ struct pgk_indicator_info {
 };
 const struct pgk_indicator_info *pgk_indicator_info(size_t i);
 
-/* ---------------------------------------------------------------------------------------------------- engine
- */
+/* ------------------------------------------------------------------------------------------------- engine */
 
 struct pgk_engine;
 
