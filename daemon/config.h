@@ -24,70 +24,83 @@ struct config_bars {
     uint32_t rows;  /* retention: rows kept a symbol */
 };
 
+struct config_key {
+    char *file; /* "" : systemd credential `polygon_api_key`, else POLYGON_API_KEY */
+};
+
+struct config_stream {
+    bool enabled;  /* false: REST only (a free key) */
+    char *url;     /* "wss://socket.massive.com" */
+    char *ca_file; /* "" : the system's store */
+    char *proxy;   /* "" : the environment's */
+    uint32_t connect_timeout_s;
+    uint32_t auth_timeout_s;
+    uint32_t ping_interval_s; /* our pings */
+    uint32_t pong_timeout_s;  /* half-open: no pong for so long */
+    uint32_t idle_timeout_s;  /* nothing at all received, pongs included */
+    uint32_t ack_timeout_s; /* a subscription unacknowledged for so long is asked for again, then reported */
+    uint32_t stable_s;      /* backoff is reset after so long (10) */
+    uint32_t backoff_min_ms;
+    uint32_t backoff_max_ms;
+    uint32_t cooldown_s; /* after max_connections (60) */
+    uint32_t max_message_bytes;
+};
+
+struct config_rest {
+    bool enabled;
+    char *url;    /* "https://api.massive.com" */
+    char **hosts; /* further hosts that next_url may name; the key goes to no other */
+    unsigned hosts_count;
+    uint32_t requests_per_minute; /* 0: no limit of our own */
+    uint32_t connections;
+    uint32_t timeout_s;
+    uint32_t max_body_bytes;
+    bool warm;       /* fetch history for the indicators at start and for new symbols */
+    uint32_t poll_s; /* REST-only mode: ask for new bars every so often, 0: never */
+};
+
+struct config_bus {
+    uint32_t symbols; /* limit */
+    struct config_bars *bars;
+    unsigned bars_count;
+    uint32_t trades; /* slots, a power of two; 0: no such segment */
+    uint32_t quotes;
+    uint32_t errors; /* distinct errors kept */
+    char *group;     /* group that may read; "" : the daemon's own */
+    uint32_t mode;   /* octal in YAML as a string, "0640" */
+};
+
+struct config_engine {
+    char *kind;        /* auto, cpu, cuda */
+    char **indicators; /* empty: the default set */
+    unsigned indicators_count;
+};
+
+struct config_control {
+    bool enabled;
+    char *path;         /* "" : $RUNTIME_DIRECTORY/<instance>.sock, else /run/polygond/..., else
+                           $XDG_RUNTIME_DIR/polygond.<instance>.sock */
+    char **allow_users; /* who may change things, besides root and the daemon's user: names or numbers */
+    unsigned allow_users_count;
+    char **allow_groups;
+    unsigned allow_groups_count;
+};
+
+struct config_log {
+    char *level; /* error, warning, notice, info, debug */
+};
+
 struct config {
     char *instance; /* "main" */
-    struct {
-        char *file; /* "" : systemd credential `polygon_api_key`, else POLYGON_API_KEY */
-    } key;
-    struct {
-        bool enabled;  /* false: REST only (a free key) */
-        char *url;     /* "wss://socket.massive.com" */
-        char *ca_file; /* "" : the system's store */
-        char *proxy;   /* "" : the environment's */
-        uint32_t connect_timeout_s;
-        uint32_t auth_timeout_s;
-        uint32_t ping_interval_s; /* our pings */
-        uint32_t pong_timeout_s;  /* half-open: no pong for so long */
-        uint32_t idle_timeout_s;  /* nothing at all received, pongs included */
-        uint32_t
-            ack_timeout_s; /* a subscription unacknowledged for so long is asked for again, then reported */
-        uint32_t stable_s; /* backoff is reset after so long (10) */
-        uint32_t backoff_min_ms;
-        uint32_t backoff_max_ms;
-        uint32_t cooldown_s; /* after max_connections (60) */
-        uint32_t max_message_bytes;
-    } stream;
+    struct config_key key;
+    struct config_stream stream;
     struct config_cluster *clusters;
     unsigned clusters_count;
-    struct {
-        bool enabled;
-        char *url;    /* "https://api.massive.com" */
-        char **hosts; /* further hosts that next_url may name; the key goes to no other */
-        unsigned hosts_count;
-        uint32_t requests_per_minute; /* 0: no limit of our own */
-        uint32_t connections;
-        uint32_t timeout_s;
-        uint32_t max_body_bytes;
-        bool warm;       /* fetch history for the indicators at start and for new symbols */
-        uint32_t poll_s; /* REST-only mode: ask for new bars every so often, 0: never */
-    } rest;
-    struct {
-        uint32_t symbols; /* limit */
-        struct config_bars *bars;
-        unsigned bars_count;
-        uint32_t trades; /* slots, a power of two; 0: no such segment */
-        uint32_t quotes;
-        uint32_t errors; /* distinct errors kept */
-        char *group;     /* group that may read; "" : the daemon's own */
-        uint32_t mode;   /* octal in YAML as a string, "0640" */
-    } bus;
-    struct {
-        char *kind;        /* auto, cpu, cuda */
-        char **indicators; /* empty: the default set */
-        unsigned indicators_count;
-    } engine;
-    struct {
-        bool enabled;
-        char *path;         /* "" : $RUNTIME_DIRECTORY/<instance>.sock, else /run/polygond/..., else
-                               $XDG_RUNTIME_DIR/polygond.<instance>.sock */
-        char **allow_users; /* who may change things, besides root and the daemon's user: names or numbers */
-        unsigned allow_users_count;
-        char **allow_groups;
-        unsigned allow_groups_count;
-    } control;
-    struct {
-        char *level; /* error, warning, notice, info, debug */
-    } log;
+    struct config_rest rest;
+    struct config_bus bus;
+    struct config_engine engine;
+    struct config_control control;
+    struct config_log log;
 };
 
 /* Reads `path` and, sorted, the .yaml files in `path`.d on top (a drop-in's key replaces). On failure -EINVAL
