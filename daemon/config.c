@@ -30,7 +30,6 @@ static void capture_log(cyaml_log_t level, void *user, const char *format, va_li
     (void)level;
     vsnprintf(text, sizeof(text), format, args);
     text[strcspn(text, "\n")] = '\0';
-    text[strcspn(text, "\n")] = '\0';
     if (capture->words[0] == '\0')
         snprintf(capture->words, sizeof(capture->words), "%.255s", text);
     const char *line = strstr(text, "(line: ");

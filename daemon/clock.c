@@ -1,0 +1,25 @@
+#include "clock.h"
+
+#include <time.h>
+
+static int64_t now_ns(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts); /* cannot fail for these three */
+    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+int64_t clock_real_ns(void)
+{
+    return now_ns(CLOCK_REALTIME);
+}
+
+int64_t clock_mono_ns(void)
+{
+    return now_ns(CLOCK_MONOTONIC);
+}
+
+int64_t clock_boot_ns(void)
+{
+    return now_ns(CLOCK_BOOTTIME);
+}
