@@ -191,7 +191,7 @@ static const struct config_row log_rows[] = {
 #define ROWS(rows) rows, CYAML_ARRAY_LEN(rows)
 #define PLAIN(name)                                                                                          \
     {                                                                                                        \
-#name, ROWS(name##_rows), offsetof(struct config, name), 0, 0, NULL, NULL                            \
+#name, ROWS(name##_rows), offsetof(struct config, name), 0, 0, NULL, NULL, 0                         \
     }
 
 const struct config_section config_sections[CONFIG_SECTIONS] = {
