@@ -21,6 +21,7 @@ static void close_own_handles(struct app *app)
     for (size_t i = 0; i < sizeof app->signals / sizeof app->signals[0]; i++)
         uv_close((uv_handle_t *)&app->signals[i], NULL);
     uv_close((uv_handle_t *)&app->engine_failed, NULL);
+    uv_close((uv_handle_t *)&app->engine_drained, NULL);
     uv_close((uv_handle_t *)&app->poll, NULL);
     http_free(app->http);
     app->http = NULL;
@@ -99,6 +100,18 @@ static void on_engine_async(uv_async_t *handle)
     int error = __atomic_load_n(&app->engine_error, __ATOMIC_RELAXED);
     log_event(LOG_ENGINE_FAULT, "the engine failed (%s): rows are published without indicators",
               strerror(-error));
+}
+
+static void on_drained_async(uv_async_t *handle)
+{
+    struct app *app = handle->data;
+    worker_kick(app->worker);
+}
+
+static void on_engine_drained(void *user)
+{
+    struct app *app = user;
+    uv_async_send(&app->engine_drained);
 }
 
 static void on_engine_failed(void *user, int error)
@@ -373,9 +386,10 @@ static int open_bus(struct app *app, const char *control, gid_t gid)
 
 static int open_core(struct app *app)
 {
+    struct worker_hooks worker_hooks = {on_engine_failed, on_engine_drained, app};
     int r = symbols_new(&app->symbols, &app->bus.board, app->config->bus.symbols);
     if (r == 0)
-        r = worker_new(&app->worker, &app->bus, app->engine, on_engine_failed, app);
+        r = worker_new(&app->worker, &app->bus, app->engine, &worker_hooks);
     if (r == -EINVAL)
         return failed(APP_CONFIG, LOG_CONFIG, "bus.bars: too few rows for the longest indicator");
     struct feed_hooks hooks = {on_unheld, on_dropped, app};
@@ -461,6 +475,8 @@ static int open_loop(struct app *app)
     }
     uv_async_init(&app->loop, &app->engine_failed, on_engine_async);
     app->engine_failed.data = app;
+    uv_async_init(&app->loop, &app->engine_drained, on_drained_async);
+    app->engine_drained.data = app;
     uv_timer_init(&app->loop, &app->poll);
     app->poll.data = app;
     return 0;

@@ -47,6 +47,7 @@ struct app {
     struct cluster clusters[PGD_CLUSTERS]; /* by enum pgd_cluster */
     uv_signal_t signals[3];
     uv_async_t engine_failed;
+    uv_async_t engine_drained;
     int engine_error;
     uv_timer_t poll; /* REST-only clusters */
     int closing;     /* parts still closing */

@@ -34,8 +34,7 @@ struct worker {
     struct pgk_engine *engine;
     int handle[BUS_BARS_MAX];
     uint32_t series;
-    void (*failed)(void *user, int error);
-    void *user;
+    struct worker_hooks hooks;
     pthread_t thread;
     bool running;
 
@@ -56,6 +55,7 @@ struct worker {
     uint64_t done;
     uint32_t kick; /* futex word: +1 after tail moved */
     uint32_t stop;
+    uint32_t starved; /* main sets it when the queue was full; the worker takes it down */
 
     /* worker thread */
     uint64_t *known[BUS_BARS_MAX]; /* rows already reported as appended */
@@ -73,15 +73,14 @@ static int64_t now_ns(void)
 }
 
 int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
-               void (*failed)(void *user, int error), void *user)
+               const struct worker_hooks *hooks)
 {
     struct worker *w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
     w->bus = bus;
     w->engine = engine;
-    w->failed = failed;
-    w->user = user;
+    w->hooks = *hooks;
     w->series = bus->bars_count ? bus->bars[0].geo->series_max : 0;
     uint64_t slots = TAKE_MAX;
     while (slots < 2ull * w->series * bus->bars_count)
@@ -143,15 +142,30 @@ static bool push(struct worker *w, unsigned segment, uint32_t series)
     return true;
 }
 
-void worker_kick(struct worker *w)
+static uint32_t push_all(struct worker *w)
 {
-    uint64_t before = w->pushed;
+    uint32_t left = 0;
     for (unsigned s = 0; s < w->bus->bars_count; s++) {
         uint32_t n = 0;
         while (n < w->listed_count[s] && push(w, s, w->listed[s][n]))
             n++;
         w->listed_count[s] -= n;
         memmove(w->listed[s], w->listed[s] + n, w->listed_count[s] * sizeof *w->listed[s]);
+        left += w->listed_count[s];
+    }
+    return left;
+}
+
+/* When not all fits: `starved` goes up, then `done` is looked at again. The worker moves `done`, then takes
+ * `starved` down. All four are sequentially consistent, so either we see the room or the worker sees the flag
+ * and calls `drained`. */
+void worker_kick(struct worker *w)
+{
+    uint64_t before = w->pushed;
+    while (push_all(w)) {
+        __atomic_store_n(&w->starved, 1, __ATOMIC_SEQ_CST);
+        if (w->pushed - __atomic_load_n(&w->done, __ATOMIC_SEQ_CST) > w->mask)
+            break;
     }
     if (w->pushed == before)
         return;
@@ -223,7 +237,7 @@ static void compute(struct worker *w, unsigned segment, uint32_t count)
         int64_t now = now_ns();
         if (now - w->failed_ns > INT64_C(1000000000)) {
             w->failed_ns = now;
-            w->failed(w->user, r);
+            w->hooks.failed(w->hooks.user, r);
         }
     }
     for (uint32_t i = 0; i < count; i++)
@@ -254,12 +268,14 @@ static bool take(struct worker *w)
     }
     w->count_changes += tail - done;
     w->count_batches++;
-    __atomic_store_n(&w->done, tail, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->done, tail, __ATOMIC_SEQ_CST);
     struct pgd_board_writer *b = &w->bus->board;
     pgd_count_set(b, PGD_C_engine_changes, w->count_changes);
     pgd_count_set(b, PGD_C_engine_rows, w->count_rows);
     pgd_count_set(b, PGD_C_engine_recomputed, w->count_again);
     pgd_count_set(b, PGD_C_engine_batches, w->count_batches);
+    if (__atomic_exchange_n(&w->starved, 0, __ATOMIC_SEQ_CST))
+        w->hooks.drained(w->hooks.user);
     return true;
 }
 

@@ -10,9 +10,16 @@
 
 struct worker;
 
-/* failed: called from the worker's thread, at most once a second, when the engine refuses to compute. */
+/* Called from the worker's thread. */
+struct worker_hooks {
+    void (*failed)(void *user, int error); /* the engine refuses to compute; at most once a second */
+    void (*drained)(
+        void *user); /* there is room again after a kick that could not hand over all: kick once more */
+    void *user;
+};
+
 int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
-               void (*failed)(void *user, int error), void *user) __attribute__((warn_unused_result));
+               const struct worker_hooks *hooks) __attribute__((warn_unused_result));
 
 /* Reports what an adopted bus holds whose indicators cannot be trusted, then starts the thread. */
 int worker_start(struct worker *worker) __attribute__((warn_unused_result));

@@ -32,6 +32,7 @@ struct fixture {
     struct feed *feed;
     unsigned dropped;
     unsigned engine_failures;
+    unsigned drained; /* set in the worker's thread */
 };
 
 static inline struct symbol *fixture_unheld(void *user, enum pgd_cluster cluster, struct event_text text)
@@ -51,6 +52,11 @@ static inline void fixture_failed(void *user, int error)
 {
     (void)error;
     ((struct fixture *)user)->engine_failures++;
+}
+
+static inline void fixture_drained(void *user)
+{
+    __atomic_store_n(&((struct fixture *)user)->drained, 1, __ATOMIC_RELEASE);
 }
 
 static inline void fixture_open(struct fixture *f, uint32_t symbols, uint32_t rows)
@@ -76,7 +82,8 @@ static inline void fixture_open(struct fixture *f, uint32_t symbols, uint32_t ro
     if (r < 0)
         fail_msg("bus_open: %s", err);
     assert_int_equal(symbols_new(&f->symbols, &f->bus.board, symbols), 0);
-    assert_int_equal(worker_new(&f->worker, &f->bus, f->engine, fixture_failed, f), 0);
+    struct worker_hooks worker_hooks = {fixture_failed, fixture_drained, f};
+    assert_int_equal(worker_new(&f->worker, &f->bus, f->engine, &worker_hooks), 0);
     struct feed_hooks hooks = {fixture_unheld, fixture_dropped, f};
     assert_int_equal(feed_new(&f->feed, &f->bus, f->symbols, f->worker, &hooks), 0);
     assert_int_equal(worker_start(f->worker), 0);
