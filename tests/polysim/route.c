@@ -1,0 +1,38 @@
+#include "route.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "rest.h"
+#include "session.h"
+#include "sim.h"
+
+static void name_request(struct sim *sim, struct sim_request *request)
+{
+    uint64_t id = sim->next_id++;
+    snprintf(request->id, sizeof(request->id), "%016llx%016llx",
+             (unsigned long long)sim_hash(sim->options.seed, id, 1),
+             (unsigned long long)sim_hash(sim->options.seed, id, 2));
+}
+
+void sim_route(struct sim_conn *conn, struct sim_request *request)
+{
+    struct sim *sim = conn->sim;
+    name_request(sim, request);
+    sim->stats.requests++;
+    if (strcasecmp(request->upgrade, "websocket") == 0) {
+        sim_session_upgrade(conn, request);
+        return;
+    }
+    struct sim_reply reply = {.status = 200};
+    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        reply.status = 405;
+        reply.type = "text/plain";
+        sim_text_str(&reply.body, "method not allowed\n");
+    } else {
+        sim_rest_handle(sim, request, &reply, conn->tls);
+    }
+    sim_reply_send(conn, request, &reply);
+    sim_reply_fini(&reply);
+}
