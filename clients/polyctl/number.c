@@ -1,0 +1,43 @@
+/* number.c - doubles as text. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "out.h"
+
+/* 15 digits always survive decimal to binary to decimal, so if they read back they are the shortest form (%g
+ * drops the zeros at their end); 17 always read back. */
+void number_text(char *to, size_t size, double x)
+{
+    if (x == 0) {
+        snprintf(to, size, "0");
+        return;
+    }
+    if (fabs(x) < 1e15 && x == (double)(int64_t)x) {
+        snprintf(to, size, "%lld", (long long)x);
+        return;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(to, size, "%.*g", digits, x);
+        if (strtod(to, NULL) == x)
+            return;
+    }
+}
+
+void number_brief(char *to, size_t size, double x)
+{
+    double a = fabs(x);
+    if (!isfinite(x))
+        snprintf(to, size, "-");
+    else if (a >= 1e10)
+        snprintf(to, size, "%.4g", x);
+    else if (a >= 1e7 || (a >= 1000 && x == floor(x)))
+        snprintf(to, size, "%.0f", x);
+    else if (a >= 10 || x == floor(x))
+        snprintf(to, size, "%.2f", x);
+    else if (a >= 0.001)
+        snprintf(to, size, "%.4f", x);
+    else
+        snprintf(to, size, "%.3g", x);
+}
