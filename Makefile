@@ -142,7 +142,7 @@ TEST_BIN  := $(patsubst %.c,$(B)/%,$(TEST_SRC))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN  := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
-HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/chaos/helper_*.c tests/abi/helper_*.c))
+HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/chaos/helper_*.c tests/abi/helper_*.c tests/cli/helper_*.c))
 TEST_LIBS := $(LIBSIM) $(LIBDAEMON) $(LIBCLIENT) $(LIBKERNELS) $(LIBSHM) $(if $(REF_SRC),$(LIBREF))
 TEST_LD   := $(DAEMON_LD) $(SIM_LD) -lcmocka -lm -lpthread
 

@@ -50,17 +50,12 @@ void pgd_close(struct pgd_client *client)
     free(client);
 }
 
-static bool map_stale(const struct pgd_map *map)
-{
-    return shm_load32_acquire(&pgd_segment_header(map)->state) != PGD_STATE_LIVE;
-}
-
 bool pgd__replaced(const struct pgd_client *client)
 {
-    if (map_stale(&client->board.map))
+    if (pgd_segment_stale(&client->board.map))
         return true;
     for (int i = 0; i < client->stream_count; i++)
-        if (map_stale(pgd__stream_map(&client->streams[i])))
+        if (pgd_segment_stale(pgd__stream_map(&client->streams[i])))
             return true;
     return false;
 }
@@ -68,7 +63,7 @@ bool pgd__replaced(const struct pgd_client *client)
 const uint32_t *pgd__board_notify(const struct pgd_client *client)
 {
     const struct pgd_map *map = &client->board.map;
-    const uint8_t *board = map->base + pgd_segment_header(map)->geometry_offset;
+    const uint8_t *board = map->base + map->geometry_offset;
     return (const uint32_t *)(const void *)(board + offsetof(struct pgd_board, notify));
 }
 
@@ -76,7 +71,7 @@ const uint32_t *pgd__board_notify(const struct pgd_client *client)
 static int refresh_board(struct pgd_client *client)
 {
     struct pgd_board_reader next;
-    if (!map_stale(&client->board.map) && pgd_board_alive(&client->board) == 1)
+    if (!pgd_segment_stale(&client->board.map) && pgd_board_alive(&client->board) == 1)
         return 0;
     int r = pgd_board_attach(&next, client->instance);
     if (r < 0)
@@ -115,7 +110,7 @@ int pgd_refresh(struct pgd_client *client)
     bool all = changed > 0;
     for (int i = 0; i < client->stream_count; i++) {
         struct pgd__stream *s = &client->streams[i];
-        if (!all && !map_stale(pgd__stream_map(s)))
+        if (!all && !pgd_segment_stale(pgd__stream_map(s)))
             continue;
         int r = refresh_stream(client, s);
         if (r < 0)

@@ -106,8 +106,8 @@ static int error_of(const char *code, size_t n)
         const char *code;
         int error;
     } codes[] = {{"unknown", PGD_ERR_UNKNOWN}, {"refused", PGD_ERR_REFUSED}, {"limit", PGD_ERR_LIMIT},
-                 {"denied", PGD_ERR_DENIED},   {"timeout", -ETIMEDOUT},      {"off", PGD_ERR_OFF},
-                 {"syntax", -EINVAL}};
+                 {"denied", PGD_ERR_DENIED},   {"timeout", -ETIMEDOUT},      {"off", PGD_ERR_CLUSTER},
+                 {"failed", PGD_ERR_FAILED},   {"syntax", -EINVAL}};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (strlen(codes[i].code) == n && memcmp(codes[i].code, code, n) == 0)
             return codes[i].error;

@@ -223,7 +223,7 @@ static int record_event(struct pgd_sub *sub, const struct pgd__source *s, const 
     struct pgd_event *e = pgd__event(sub, trades ? PGD_EVENT_TRADE : PGD_EVENT_QUOTE, s->stream);
     set_name(sub, e, symbol);
     e->flags = flags;
-    e->index = slot->commit - 1;
+    e->index = flags & PGD_ROW_HISTORY ? PGD_NO_INDEX : slot->commit - 1;
     if (trades)
         e->trade = slot->trade;
     else

@@ -22,7 +22,6 @@ const struct pgd_map *pgd__stream_map(const struct pgd__stream *s)
 static int load_columns(struct pgd__stream *s)
 {
     const struct pgd_map *map = &s->bars.map;
-    const struct pgd_header *h = pgd_segment_header(map);
     unsigned count = s->bars.geo.columns;
     if (count > PGD__COLUMNS_MAX)
         return -EPROTO;
@@ -30,14 +29,13 @@ static int load_columns(struct pgd__stream *s)
     if (!s->columns)
         return -ENOMEM;
     s->column_count = count;
-    for (uint32_t i = 0; i < h->schema_count; i++) {
+    for (uint32_t i = 0; i < map->schema_count; i++) {
         struct pgd_field f;
-        memcpy(&f, map->base + h->schema_offset + (uint64_t)i * h->schema_stride, sizeof f);
-        unsigned column = f.offset / 8u - 1u; /* before the columns stands the tag */
-        if (f.record != PGD_REC_UNIT || f.type != PGD_F64 || f.offset % 8u || column >= count)
+        if (pgd_segment_field_at(map, i, &f) < 0)
             continue;
-        f.name[sizeof f.name - 1] = f.unit[sizeof f.unit - 1] = '\0';
-        s->columns[column] = f;
+        unsigned column = f.offset / 8u - 1u; /* before the columns stands the tag */
+        if (f.record == PGD_REC_UNIT && f.type == PGD_F64 && f.offset % 8u == 0 && column < count)
+            s->columns[column] = f;
     }
     return 0;
 }
@@ -58,11 +56,10 @@ static int attach_tape(struct pgd__stream *s, const char *instance)
     int r = pgd_segment_attach(&s->map, instance, s->name, PGD_KIND_TAPE);
     if (r < 0)
         return r;
-    const struct pgd_header *h = pgd_segment_header(&s->map);
     struct pgd_tape_geometry geo;
     r = -EPROTO;
-    if (h->geometry_size >= sizeof geo) {
-        memcpy(&geo, s->map.base + h->geometry_offset, sizeof geo);
+    if (s->map.geometry_size >= sizeof geo) {
+        memcpy(&geo, s->map.base + s->map.geometry_offset, sizeof geo);
         s->tape_offset = geo.tape_offset;
         r = pgd_tape_reader_init(&s->latest, &s->map, geo.tape_offset, PGD_FROM_NEXT);
     }

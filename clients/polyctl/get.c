@@ -76,6 +76,7 @@ static void print_day(struct get *g)
         CELL_T("symbol", g->symbol), CELL_T("type", "day"), {.name = "t", .kind = CELL_TIME_MS, .i = day.t},
         CELL_D("op", day.op),        CELL_D("av", day.av),  CELL_D("a", day.a)};
     cells[0].flags = CELL_NO_TEXT;
+    cells[4].flags = CELL_AMOUNT;
     cells[1].flags = CELL_LEFT;
     if (g->out.format == OUT_TEXT)
         cells[1].name = "";

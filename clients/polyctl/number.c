@@ -25,16 +25,19 @@ void number_text(char *to, size_t size, double x)
     }
 }
 
-void number_brief(char *to, size_t size, double x)
+void number_brief(char *to, size_t size, double x, unsigned flags)
 {
     double a = fabs(x);
+    bool whole = x == floor(x);
     if (!isfinite(x))
         snprintf(to, size, "-");
     else if (a >= 1e10)
         snprintf(to, size, "%.4g", x);
-    else if (a >= 1e7 || (a >= 1000 && x == floor(x)))
+    else if (a >= 1e7 || (whole && (flags & CELL_AMOUNT || a >= 10000)))
         snprintf(to, size, "%.0f", x);
-    else if (a >= 10 || x == floor(x))
+    else if (flags & CELL_PRICE && a >= 10 && fabs(x * 100 - round(x * 100)) > 1e-4)
+        snprintf(to, size, "%.4f", x);
+    else if (a >= 10 || whole)
         snprintf(to, size, "%.2f", x);
     else if (a >= 0.001)
         snprintf(to, size, "%.4f", x);

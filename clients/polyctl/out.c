@@ -82,7 +82,7 @@ static void cell_text(char *to, size_t size, const struct cell *c, bool local)
         snprintf(to, size, "%" PRIu64, c->u);
         break;
     case CELL_NUMBER:
-        number_brief(to, size, c->d);
+        number_brief(to, size, c->d, c->flags);
         break;
     case CELL_TIME_MS:
     case CELL_TIME_NS:

@@ -28,6 +28,8 @@ enum cell_flag {
     CELL_LEFT = 8,     /* table: left-aligned */
     CELL_SECONDS = 16, /* clock with seconds, without date */
     CELL_MILLIS = 32,  /* clock with milliseconds, without date */
+    CELL_PRICE = 128,  /* table: sub-penny digits shown when there are some */
+    CELL_AMOUNT = 256, /* table: a whole number without decimals */
     CELL_YEAR = 64     /* clock with year and seconds */
 };
 
@@ -78,8 +80,8 @@ void json_text(FILE *f, const char *text);
 
 /* Shortest decimal that reads back as the same double; `size` >= 32. */
 void number_text(char *to, size_t size, double x);
-/* Short, for people: at most 10 characters for usual magnitudes. */
-void number_brief(char *to, size_t size, double x);
+/* Short, for people: at most 10 characters for usual magnitudes. `flags`: CELL_PRICE, CELL_AMOUNT. */
+void number_brief(char *to, size_t size, double x, unsigned flags);
 
 #define CELL_T(n, v) ((struct cell){.name = (n), .kind = CELL_TEXT, .text = (v)})
 #define CELL_I(n, v) ((struct cell){.name = (n), .kind = CELL_INT, .i = (v)})

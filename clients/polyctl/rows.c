@@ -22,11 +22,11 @@ static void add_word(struct row *r, const char *name, const char *text)
     add(r, CELL_T(name, text))->flags = CELL_NO_TEXT;
 }
 
-static void add_number(struct row *r, const char *name, double value, int width)
+static void add_number(struct row *r, const char *name, double value, int width, unsigned flags)
 {
     struct cell *c = add(r, CELL_D(name, value));
     c->width = width;
-    c->flags = width ? 0 : CELL_NO_TEXT;
+    c->flags = flags | (width ? 0 : CELL_NO_TEXT);
 }
 
 /* The vendor counts ids and codes from 0 or 1; 0 here says that there was none. */
@@ -78,19 +78,19 @@ void row_bar(struct row *r, const struct bar_row *from)
     struct cell *mark = add(r, CELL_T("", mark_of(from)));
     mark->flags = CELL_NO_JSON | CELL_NO_CSV;
     mark->width = 1;
-    add_number(r, "o", b->o, 9);
-    add_number(r, "h", b->h, 9);
-    add_number(r, "l", b->l, 9);
-    add_number(r, "c", b->c, 9);
-    add_number(r, "v", b->v, 8);
-    add_number(r, "vw", b->vw, 0);
+    add_number(r, "o", b->o, 9, CELL_PRICE);
+    add_number(r, "h", b->h, 9, CELL_PRICE);
+    add_number(r, "l", b->l, 9, CELL_PRICE);
+    add_number(r, "c", b->c, 9, CELL_PRICE);
+    add_number(r, "v", b->v, 9, CELL_AMOUNT);
+    add_number(r, "vw", b->vw, 0, 0);
     struct cell *n = add(r, CELL_U("n", b->n));
     n->flags = CELL_NO_TEXT;
     if (b->n == PGD_N_ABSENT)
         n->kind = CELL_NULL;
     unsigned count = from->columns ? from->column_count : 0;
     for (unsigned i = 0; i < count && i < ROW_COLUMNS_MAX; i++)
-        add_number(r, from->names[i], from->columns[i], 9);
+        add_number(r, from->names[i], from->columns[i], 9, 0);
     add_revision(r, from);
 }
 
@@ -100,8 +100,8 @@ void row_trade(struct row *r, const char *symbol, const struct pgd_trade *t, int
     add_symbol(r, symbol, symbol_width);
     add_word(r, "type", "trade");
     add(r, (struct cell){.name = "t", .kind = CELL_TIME_NS, .i = t->t})->flags = CELL_MILLIS;
-    add_number(r, "price", t->price, 10);
-    add_number(r, "size", t->size, 8);
+    add_number(r, "price", t->price, 10, CELL_PRICE);
+    add_number(r, "size", t->size, 8, CELL_AMOUNT);
     add_id(r, "exchange", t->exchange, 3);
     add_id(r, "trf", t->trf, 0);
     unsigned n = 0;
@@ -123,10 +123,10 @@ void row_quote(struct row *r, const char *symbol, const struct pgd_quote *q, int
     add_symbol(r, symbol, symbol_width);
     add_word(r, "type", "quote");
     add(r, (struct cell){.name = "t", .kind = CELL_TIME_NS, .i = q->t})->flags = CELL_MILLIS;
-    add_number(r, "bid_size", q->bid_size, 8);
-    add_number(r, "bid", q->bid, 10);
-    add_number(r, "ask", q->ask, 10);
-    add_number(r, "ask_size", q->ask_size, 8);
+    add_number(r, "bid_size", q->bid_size, 8, CELL_AMOUNT);
+    add_number(r, "bid", q->bid, 10, CELL_PRICE);
+    add_number(r, "ask", q->ask, 10, CELL_PRICE);
+    add_number(r, "ask_size", q->ask_size, 8, CELL_AMOUNT);
     add_id(r, "bid_exchange", q->bid_exchange, 0);
     add_id(r, "ask_exchange", q->ask_exchange, 0);
     struct cell *c = add_id(r, "cond", q->cond, 4);

@@ -150,10 +150,10 @@ static void print_daemon(const struct pgd_status *s)
     snprintf(text, sizeof text, "%s, polygond %s", s->instance, s->version);
     line("instance", text);
     if (s->alive)
-        snprintf(text, sizeof text, "%s, pid %u, up %s, run %llu", health_word(s), s->pid, up,
+        snprintf(text, sizeof text, "%s, pid %u, up %s, epoch %llu", health_word(s), s->pid, up,
                  (unsigned long long)s->epoch);
     else
-        snprintf(text, sizeof text, "%s, was pid %u, run %llu", health_word(s), s->pid,
+        snprintf(text, sizeof text, "%s, was pid %u, epoch %llu", health_word(s), s->pid,
                  (unsigned long long)s->epoch);
     line("state", text);
     snprintf(text, sizeof text, "%s ago", age);

@@ -143,11 +143,13 @@ static int ensure(struct subscribe *s, const char *symbol, int64_t wait_ns)
         return EXIT_OK;
     if (r == PGD_ERR_UNKNOWN)
         return ctl_fail(symbol, r);
-    if (r == -ETIMEDOUT) {
-        say(symbol, "asked for, not acknowledged in time");
-        return EXIT_TIMEOUT;
+    if (r == -ETIMEDOUT) { /* the daemon keeps asking; the rows come when it succeeds */
+        say(symbol, "asked for, not acknowledged yet");
+        return EXIT_OK;
     }
-    say(symbol, "%s%s%s", pgd_strerror(r), text[0] ? ": " : "", text);
+    size_t n = strlen(symbol);
+    bool named = strncmp(text, symbol, n) == 0 && strncmp(text + n, ": ", 2) == 0;
+    say(symbol, "%s", named ? text + n + 2 : text[0] ? text : pgd_strerror(r));
     return r == PGD_ERR_NO_DAEMON ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
 
@@ -220,7 +222,7 @@ static int handle(struct subscribe *s, const struct pgd_event *e)
     case PGD_EVENT_DOWN:
         return went_down(s, e);
     case PGD_EVENT_UP:
-        say(ctl_instance(s->args), "the daemon is back (run %llu)", (unsigned long long)e->epoch);
+        say(ctl_instance(s->args), "the daemon is back (epoch %llu)", (unsigned long long)e->epoch);
         s->ask_again = true;
         return -1;
     case PGD_EVENT_REPLACED:

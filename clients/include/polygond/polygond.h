@@ -59,7 +59,9 @@ extern "C" {
     X(PGD_ERR_DENIED, -10006, "not permitted to change the daemon's subscriptions")                          \
     X(PGD_ERR_OFF, -10007, "the daemon's control socket is off")                                             \
     X(PGD_ERR_NO_STREAM, -10008, "the daemon does not publish this stream")                                  \
-    X(PGD_ERR_CONTROL, -10009, "the daemon's answer was not understood")
+    X(PGD_ERR_CONTROL, -10009, "the daemon's answer was not understood")                                     \
+    X(PGD_ERR_CLUSTER, -10010, "the symbol's cluster or topic is not configured")                            \
+    X(PGD_ERR_FAILED, -10011, "the daemon could not do it")
 
 enum pgd_error_code {
 #define PGD_ERROR_ENUM(code, value, text) code = value,
@@ -209,9 +211,11 @@ PGD_API int pgd_sub_new(struct pgd_sub **ret, struct pgd_client *client) PGD_CHE
 PGD_API void pgd_sub_free(struct pgd_sub *sub);
 
 /* Adds a stream. `history` says where to begin: 0 with what comes next; N (bars) with the newest N rows of
- * each symbol, (tapes) with the latest record of each symbol when N is 1, else N records back on the tape;
- * PGD_ALL with everything held. Number of the stream, or an error. */
-#define PGD_ALL UINT32_MAX
+ * each symbol, (tapes) with the latest record of each symbol when N is 1 (it may come once more with its
+ * neighbours), else N records back on the tape; PGD_ALL with everything held. Number of the stream, or an
+ * error. */
+#define PGD_ALL      UINT32_MAX
+#define PGD_NO_INDEX UINT64_MAX
 PGD_API int pgd_sub_stream(struct pgd_sub *sub, const char *stream, uint32_t history) PGD_CHECK;
 
 /* Adds a symbol by name; it need not be in the directory yet and is delivered from when it is. 0 or -ENOMEM,
@@ -233,7 +237,7 @@ enum pgd_event_kind {
 };
 
 enum pgd_row_flag {
-    PGD_ROW_REVISED = 1,    /* this row, or another version of it, was delivered before */
+    PGD_ROW_REVISED = 1,    /* not newer than what was delivered: another version of a row, or a late one */
     PGD_ROW_RECOMPUTED = 2, /* the bar is as before, indicators changed */
     PGD_ROW_HISTORY = 4,    /* was there before the subscription, or was filled in from REST */
     PGD_ROW_UNCOMPUTED = 8  /* the indicators lag a revision; the row comes again with them */
@@ -246,7 +250,8 @@ struct pgd_event {
     uint32_t symbol;           /* index in the directory */
     uint32_t flags;            /* enum pgd_row_flag */
     char name[PGD_SYMBOL_MAX]; /* the symbol, "" for events without one */
-    uint64_t index;            /* row of the series; for trades and quotes the record's number on the tape */
+    uint64_t index; /* row of the series; for trades and quotes the record's number on the tape, PGD_NO_INDEX
+                       when it is from the table of latest records */
     union {
         struct pgd_bar bar;
         struct pgd_trade trade;
@@ -274,7 +279,8 @@ PGD_API uint64_t pgd_sub_lost(const struct pgd_sub *sub);
 
 /* Asks the daemon to hold a symbol. topics: enum pgd_topic bits, 0: the configured ones; cluster 0: let the
  * daemon tell from the symbol. Returns its index once every topic is acknowledged, or PGD_ERR_UNKNOWN,
- * PGD_ERR_REFUSED, PGD_ERR_LIMIT, PGD_ERR_DENIED, PGD_ERR_OFF, PGD_ERR_NO_DAEMON, -ETIMEDOUT, -EINVAL. */
+ * PGD_ERR_REFUSED, PGD_ERR_LIMIT, PGD_ERR_CLUSTER, PGD_ERR_DENIED, PGD_ERR_FAILED, PGD_ERR_OFF,
+ * PGD_ERR_NO_DAEMON, -EINVAL, or -ETIMEDOUT: not acknowledged yet; the daemon keeps asking for it. */
 PGD_API int32_t pgd_request(struct pgd_client *client, const char *symbol, uint32_t topics, int cluster,
                             int64_t timeout_ns, char *text, size_t text_size) PGD_CHECK;
 
