@@ -6,6 +6,7 @@
  * Numbers of a bar: T O H L C V VW N SMA RSI VWAP. "nan" is absent. */
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,29 @@
 static struct writer writer;
 static struct writer_size size = {.symbols = 64, .rows = 64, .log = 256, .tape = 1024};
 static const char *instance;
+static pthread_mutex_t beat_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool beating;
+
+/* A daemon's heart beats every second, whatever else it does. */
+static void *beat(void *user)
+{
+    (void)user;
+    for (;;) {
+        pthread_mutex_lock(&beat_lock);
+        if (beating)
+            pgd_board_beat(&writer.board);
+        pthread_mutex_unlock(&beat_lock);
+        usleep(200000);
+    }
+    return NULL;
+}
+
+static void set_beating(bool on)
+{
+    pthread_mutex_lock(&beat_lock);
+    beating = on;
+    pthread_mutex_unlock(&beat_lock);
+}
 
 static int32_t symbol_of(const char *name)
 {
@@ -158,10 +182,34 @@ static int do_conn(const char *text)
 
 static int reopen(bool larger)
 {
+    set_beating(false);
     writer_drop(&writer);
     if (larger)
         size.rows += 64;
-    return writer_open(&writer, instance, &size);
+    int r = writer_open(&writer, instance, &size);
+    set_beating(r == 0);
+    return r;
+}
+
+static int wedge(void)
+{
+    set_beating(false);
+    shm_store64(&writer.board.board->heartbeat_ns, 1);
+    return 0;
+}
+
+static int drop(void)
+{
+    set_beating(false);
+    writer_drop(&writer);
+    return 0;
+}
+
+static int open_again(void)
+{
+    int r = writer_open(&writer, instance, &size);
+    set_beating(r == 0);
+    return r;
 }
 
 static int obey(char *line)
@@ -182,18 +230,22 @@ static int obey(char *line)
         return do_flood(rest);
     if (strcmp(verb, "conn") == 0)
         return do_conn(rest);
-    if (strcmp(verb, "error") == 0)
+    if (strcmp(verb, "notify") == 0)
+        pgd_board_notify(&writer.board);
+    else if (strcmp(verb, "error") == 0)
         pgd_board_error(&writer.board, "stream", rest);
     else if (strcmp(verb, "count") == 0)
         pgd_count(&writer.board, PGD_C_events_received, strtoull(rest, NULL, 10));
     else if (strcmp(verb, "beat") == 0)
-        pgd_board_beat(&writer.board);
+        set_beating(true);
+    else if (strcmp(verb, "wedge") == 0)
+        return wedge();
     else if (strcmp(verb, "restart") == 0 || strcmp(verb, "succeed") == 0)
         return reopen(verb[0] == 's');
     else if (strcmp(verb, "drop") == 0)
-        writer_drop(&writer);
+        return drop();
     else if (strcmp(verb, "open") == 0)
-        return writer_open(&writer, instance, &size);
+        return open_again();
     else
         return do_bar(verb, rest);
     return 0;
@@ -206,7 +258,10 @@ int main(int argc, char **argv)
         return 2;
     instance = argv[1];
     size.control = argc > 2 ? argv[2] : NULL;
-    int r = writer_open(&writer, instance, &size);
+    int r = open_again();
+    pthread_t thread;
+    if (r == 0)
+        r = -pthread_create(&thread, NULL, beat, NULL);
     printf(r == 0 ? "ok\n" : "error %d\n", r);
     fflush(stdout);
     while (r == 0 && fgets(line, sizeof line, stdin)) {
@@ -219,5 +274,5 @@ int main(int argc, char **argv)
         fflush(stdout);
     }
     writer_remove(instance);
-    return 0;
+    _exit(0);
 }

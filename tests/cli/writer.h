@@ -66,8 +66,10 @@ static inline int writer_open(struct writer *w, const char *instance, const stru
                                       .version = "0.1.0",
                                       .mode = 0600,
                                       .gid = (gid_t)-1};
+    char name[PGD_INSTANCE_MAX];
+    snprintf(name, sizeof name, "%s", instance);
     memset(w, 0, sizeof *w);
-    snprintf(w->instance, sizeof w->instance, "%s", instance);
+    memcpy(w->instance, name, sizeof name);
     int r = pgd_board_own(&w->board, w->instance, &config);
     if (r == 0)
         r = writer_bars(w, &w->minutes, "1m", 60000, size);
