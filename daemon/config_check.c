@@ -320,7 +320,7 @@ static int check_accounts(const struct check *c)
             return FAIL(c, entry_of(node_of(c, "control.allow_groups"), i), "no such group on this machine");
     }
     const char *group = c->config->bus.group;
-    if (group[0] && !is_number(group) && !getgrnam(group))
+    if (group[0] && !getgrnam(group))
         return FAIL(c, node_of(c, "bus.group"), "no such group on this machine");
     return 0;
 }
