@@ -22,7 +22,7 @@ int pgk_cpu_init(struct pgk_cpu *cpu, const struct pgk_plan *plan)
     *cpu = (struct pgk_cpu){0};
     cpu->state.count = plan->words;
     cpu->state.words = calloc(plan->words + 1, sizeof *cpu->state.words);
-    cpu->values = calloc(PGK_BLOCK * (size_t)plan->columns, sizeof *cpu->values);
+    cpu->values = calloc(PGK_BLOCK * (size_t)(plan->columns + 1), sizeof *cpu->values);
     cpu->views = calloc(PGK_BLOCK, sizeof *cpu->views);
     int rc = pgk_rows_init(&cpu->rows, plan->window + 4 * PGK_BLOCK);
     if (cpu->state.words == NULL || cpu->values == NULL || cpu->views == NULL || rc != 0) {
@@ -46,17 +46,18 @@ void pgk_cpu_fini(struct pgk_cpu *cpu)
 
 /* Steps one op over `count` rows. */
 static void step_op(const struct pgk_op *op, union pgk_word *words, const struct pgk_row *views,
-                    uint32_t count, double *values, uint32_t columns)
+                    uint32_t count, double *values, uint32_t stride)
 {
     double out[PGK_OUTPUTS];
+    words += op->word;
     switch (op->id) {
-#define PGK_INDICATOR(id, stem, step, ...)                                                                   \
+#define OUTPUTS(...) (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
+#define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, ...)                                   \
     case PGK_##id:                                                                                           \
-        for (uint32_t i = 0; i < count; i++) {                                                               \
-            pgk_##step##_step(op, words + op->word, &views[i], out);                                         \
-            for (uint32_t j = 0; j < op->outputs; j++)                                                       \
-                if (op->column[j] >= 0)                                                                      \
-                    values[(size_t)i * columns + (uint32_t)op->column[j]] = out[j];                          \
+        for (uint32_t i = 0; i < count; i++, values += stride) {                                             \
+            pgk_##step##_step(op, words, views + i, out);                                                    \
+            for (size_t j = 0; j < OUTPUTS columns; j++)                                                     \
+                values[op->column[j]] = out[j];                                                              \
         }                                                                                                    \
         break;
 #include "indicators.def"
@@ -114,7 +115,7 @@ static void write_rows(struct run *run, uint32_t skip, uint32_t count)
         uint16_t rev = rows->rev[rows->count - count + i];
         if (index < run->computed && !pgk_series_holds(&run->series, index, rev))
             run->changed = index;
-        pgk_series_write(&run->series, index, rev, run->cpu->values + (size_t)i * run->plan->columns);
+        pgk_series_write(&run->series, index, rev, run->cpu->values + (size_t)i * (run->plan->columns + 1));
     }
     if (skip == count)
         return;
@@ -127,15 +128,15 @@ static void write_rows(struct run *run, uint32_t skip, uint32_t count)
 static void step_rows(struct run *run, uint32_t count)
 {
     struct pgk_cpu *cpu = run->cpu;
-    uint32_t columns = run->plan->columns;
+    uint32_t stride = run->plan->columns + 1;
     uint64_t ahead = run->write_from > cpu->state.row ? run->write_from - cpu->state.row : 0;
     uint32_t skip = ahead < count ? (uint32_t)ahead : count;
     view_rows(run, count);
     for (uint32_t i = 0; i < run->plan->ops; i++) {
         const struct pgk_op *op = &run->plan->op[i];
         uint32_t from = op->words == 0 ? skip : 0;
-        step_op(op, cpu->state.words, cpu->views + from, count - from, cpu->values + (size_t)from * columns,
-                columns);
+        step_op(op, cpu->state.words, cpu->views + from, count - from, cpu->values + (size_t)from * stride,
+                stride);
     }
     write_rows(run, skip, count);
     cpu->state.row += count;
@@ -187,7 +188,7 @@ static enum outcome restore(struct run *run, uint64_t row)
     uint64_t back = state->row - oldest;
     back = back < run->plan->window - 1 ? back : run->plan->window - 1;
     pgk_rows_reset(&run->cpu->rows, state->row - back);
-    int rc = pgk_rows_load(&run->cpu->rows, &run->series, (uint32_t)back, false);
+    int rc = pgk_rows_load_back(&run->cpu->rows, &run->series, (uint32_t)back, run->plan->flows);
     if (rc == -EOVERFLOW)
         return LAPPED;
     return rc != 0 ? BUSY : REACHED_END;

@@ -11,7 +11,7 @@
 struct pgk_cpu {
     struct pgk_rows rows;
     struct pgk_state state;
-    double *values; /* PGK_BLOCK rows of the plan's columns */
+    double *values; /* PGK_BLOCK rows of the plan's columns and a last one for outputs nobody asked for */
     struct pgk_row *views;
 };
 

@@ -308,6 +308,7 @@ static struct pgk_op *plan_op(struct pgk_plan *plan, uint32_t id, const uint32_t
     plan->window = shape.window > plan->window ? shape.window : plan->window;
     plan->lookback = shape.first > plan->lookback ? shape.first : plan->lookback;
     plan->warmup = shape.first + shape.settle > plan->warmup ? shape.first + shape.settle : plan->warmup;
+    plan->flows |= id == PGK_MFI || id == PGK_VWAP;
     plan->sessions |= id == PGK_VWAP_DAY || id == PGK_VWAP_EXT;
     return op;
 }
@@ -351,6 +352,15 @@ static int add_word(struct pgk_plan *plan, const char *text, const struct reason
     return rc;
 }
 
+/* Outputs that no column shows go to one more column, which nobody reads. */
+static void send_unused(struct pgk_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->ops; i++)
+        for (int j = 0; j < PGK_OUTPUTS; j++)
+            if (plan->op[i].column[j] < 0)
+                plan->op[i].column[j] = (int32_t)plan->columns;
+}
+
 int pgk_plan_new(struct pgk_plan **ret, const char *const *names, size_t count, char *err, size_t err_size)
 {
     const struct reason why = {err, err_size};
@@ -369,6 +379,7 @@ int pgk_plan_new(struct pgk_plan **ret, const char *const *names, size_t count, 
             return rc;
         }
     }
+    send_unused(plan);
     *ret = plan;
     return 0;
 }

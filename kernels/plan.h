@@ -27,6 +27,7 @@ struct pgk_plan {
     uint32_t words;  /* words of state */
     uint32_t lookback;
     uint32_t warmup;
+    bool flows;    /* an op looks back on volumes */
     bool sessions; /* an op wants session keys */
     struct pgk_op op[PGK_COLUMNS_MAX];
     char name[PGK_COLUMNS_MAX][PGK_NAME_SIZE];

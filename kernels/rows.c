@@ -1,7 +1,7 @@
 #include "rows.h"
 
 #include <errno.h>
-#include <float.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,6 +50,7 @@ void pgk_series_init(struct pgk_series *ret, void *base, const struct pgd_bars_g
     ret->head = (struct pgd_series *)(void *)(bytes + geo->series_offset + series * geo->series_stride);
     ret->bars = bytes + geo->bar_offset + series * geo->rows_stride;
     ret->units = bytes + geo->unit_offset + series * geo->rows_stride;
+    ret->bars_end = ret->bars + geo->capacity * geo->bar_stride;
     ret->capacity = geo->capacity;
     ret->bar_stride = geo->bar_stride;
     ret->unit_stride = geo->unit_stride;
@@ -63,14 +64,19 @@ uint64_t pgk_series_oldest(const struct pgk_series *series)
     return head + 1 > series->capacity ? head + 1 - series->capacity : 0;
 }
 
+static uint64_t slot_of(const struct pgk_series *series, uint64_t index)
+{
+    return index % series->capacity;
+}
+
 static const uint8_t *bar_line(const struct pgk_series *series, uint64_t index)
 {
-    return series->bars + index % series->capacity * series->bar_stride;
+    return series->bars + slot_of(series, index) * series->bar_stride;
 }
 
 static uint64_t *unit_words(const struct pgk_series *series, uint64_t index)
 {
-    return (uint64_t *)(void *)(series->units + index % series->capacity * series->unit_stride);
+    return (uint64_t *)(void *)(series->units + slot_of(series, index) * series->unit_stride);
 }
 
 bool pgk_series_holds(const struct pgk_series *series, uint64_t index, uint16_t rev)
@@ -105,16 +111,40 @@ void pgk_rows_trim(struct pgk_rows *rows, uint32_t more, uint32_t keep)
     rows->count = keep;
 }
 
-static int copy_bar(struct pgd_bar *ret, const uint8_t *line)
+static inline double load_f64(const uint8_t *line, size_t offset)
+{
+    double value;
+    uint64_t bits = shm_load64(line + offset);
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* What is used of a bar. */
+struct copy {
+    int64_t t;
+    double h, l, c, v, vw;
+    uint16_t rev;
+};
+
+/* `flows` and `whole` are constants at each call, so that a look back costs three loads. */
+static inline int copy_bar(struct copy *ret, const uint8_t *line, bool flows, bool whole)
 {
     for (int i = 0; i < BAR_TRIES; i++) {
         uint64_t meta = shm_load64_acquire(line + PGD_BAR_META);
         if ((meta & 1) != 0)
             continue;
-        shm_copy_out(ret, line, PGD_BAR_META / 8);
+        ret->h = load_f64(line, offsetof(struct pgd_bar, h));
+        ret->l = load_f64(line, offsetof(struct pgd_bar, l));
+        ret->c = load_f64(line, offsetof(struct pgd_bar, c));
+        if (flows) {
+            ret->v = load_f64(line, offsetof(struct pgd_bar, v));
+            ret->vw = load_f64(line, offsetof(struct pgd_bar, vw));
+        }
+        if (whole)
+            ret->t = (int64_t)shm_load64(line + offsetof(struct pgd_bar, t));
         shm_fence_acquire();
         if (shm_load64(line + PGD_BAR_META) == meta) {
-            memcpy((uint8_t *)ret + PGD_BAR_META, &meta, sizeof meta);
+            ret->rev = (uint16_t)meta;
             return 0;
         }
     }
@@ -135,13 +165,20 @@ static void place(struct pgk_rows *rows, bool utc, int64_t t, int32_t ret[2])
     pgk_session_keys(t, rows->offset, ret);
 }
 
+static const uint8_t *next_line(const struct pgk_series *series, const uint8_t *line)
+{
+    line += series->bar_stride;
+    return line == series->bars_end ? series->bars : line;
+}
+
 int pgk_rows_load(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count, bool sessions)
 {
     int rc = 0;
-    for (uint32_t i = 0; i < count && rc == 0; i++) {
-        struct pgd_bar bar;
+    const uint8_t *line = bar_line(series, rows->base + rows->count);
+    for (uint32_t i = 0; i < count; i++, line = next_line(series, line)) {
+        struct copy bar;
         uint32_t at = rows->count;
-        rc = copy_bar(&bar, bar_line(series, rows->base + at));
+        rc = copy_bar(&bar, line, true, true);
         if (rc != 0)
             break;
         rows->h[at] = bar.h;
@@ -158,12 +195,37 @@ int pgk_rows_load(struct pgk_rows *rows, const struct pgk_series *series, uint32
     return pgk_series_oldest(series) > rows->base ? -EOVERFLOW : rc;
 }
 
-static uint64_t bits_of(double x)
+static int look_back(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count)
 {
+    double *h = rows->h + rows->count, *l = rows->l + rows->count, *c = rows->c + rows->count;
+    const uint8_t *line = bar_line(series, rows->base + rows->count);
+    for (uint32_t i = 0; i < count; i++, line = next_line(series, line)) {
+        struct copy bar;
+        if (copy_bar(&bar, line, false, false) != 0)
+            return -EBUSY;
+        h[i] = bar.h;
+        l[i] = bar.l;
+        c[i] = bar.c;
+    }
+    rows->count += count;
+    return 0;
+}
+
+int pgk_rows_load_back(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count, bool flows)
+{
+    if (flows)
+        return pgk_rows_load(rows, series, count, false);
+    int rc = look_back(rows, series, count);
+    shm_fence_acquire();
+    return pgk_series_oldest(series) > rows->base ? -EOVERFLOW : rc;
+}
+
+static inline uint64_t finite_bits(double x)
+{
+    const uint64_t exponent = UINT64_C(0x7ff) << 52, nan = UINT64_C(0x7ff8) << 48;
     uint64_t bits;
-    double value = fabs(x) <= DBL_MAX ? x : PGK_NAN;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & exponent) == exponent ? nan : bits;
 }
 
 void pgk_series_write(const struct pgk_series *series, uint64_t index, uint16_t rev, const double *values)
@@ -173,7 +235,7 @@ void pgk_series_write(const struct pgk_series *series, uint64_t index, uint16_t 
     shm_store64(unit, PGD_UNIT_TAG(index, rev | 1, gen));
     shm_fence_release();
     for (uint32_t i = 0; i < series->columns; i++)
-        shm_store64(unit + 1 + i, bits_of(values[i]));
+        shm_store64(unit + 1 + i, finite_bits(values[i]));
     shm_store64_release(unit, PGD_UNIT_TAG(index, rev, gen));
 }
 
@@ -182,6 +244,7 @@ void pgk_series_prefetch(const struct pgk_series *series, uint64_t index, uint32
     const uint8_t *unit = (const uint8_t *)unit_words(series, index);
     for (size_t i = 0; i < (series->columns + 1) * sizeof(double); i += PGD_LINE)
         __builtin_prefetch(unit + i, 1);
-    for (uint64_t i = 0; i < window && i <= index; i++)
-        __builtin_prefetch(bar_line(series, index - i));
+    const uint8_t *line = bar_line(series, index);
+    for (uint64_t i = 0; i < window && line >= series->bars; i++, line -= series->bar_stride)
+        __builtin_prefetch(line);
 }

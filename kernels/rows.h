@@ -12,7 +12,8 @@
 /* One series of a segment. */
 struct pgk_series {
     struct pgd_series *head;
-    uint8_t *bars;
+    const uint8_t *bars;
+    const uint8_t *bars_end;
     uint8_t *units;
     uint64_t capacity;
     uint64_t bar_stride;
@@ -54,11 +55,15 @@ void pgk_rows_reset(struct pgk_rows *rows, uint64_t base);
 /* Makes room for `more` rows, keeping at least the last `keep`. */
 void pgk_rows_trim(struct pgk_rows *rows, uint32_t more, uint32_t keep);
 
-/* Appends up to `count` rows: 0, -EBUSY (a bar is being revised; those before it have been copied),
- * -EOVERFLOW (rows of the copy have left the ring meanwhile: nothing in it may be used). `sessions`: also
- * place them in the trading day. */
+/* Appends up to `count` rows that will be stepped: 0, -EBUSY (a bar is being revised; those before it have
+ * been copied), -EOVERFLOW (rows of the copy have left the ring meanwhile: nothing in it may be used).
+ * `sessions`: also place them in the trading day. */
 int pgk_rows_load(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count,
                   bool sessions) PGK_WARN_UNUSED;
+
+/* The same for rows that only windows look back on: h, l, c, and v and p if `flows`. */
+int pgk_rows_load_back(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count,
+                       bool flows) PGK_WARN_UNUSED;
 
 /* Writes the units of row `index`, computed from its bar at revision `rev`. What is not finite becomes NaN.
  */

@@ -33,15 +33,16 @@ union pgk_word {
 
 /* One configured indicator. */
 struct pgk_op {
-    uint32_t id;                 /* enum pgk_indicator */
-    uint32_t outputs;            /* outputs it has */
-    uint32_t n[3];               /* periods, in the order of its name */
-    uint32_t window;             /* rows its value reads, its own included */
-    uint32_t words;              /* state words; 0: pure in its window */
-    uint32_t word;               /* first state word */
-    double smooth[3];            /* 2 / (n + 1) of each period */
-    double factor;               /* deviations (bb) */
-    int32_t column[PGK_OUTPUTS]; /* where each output goes, -1: nowhere */
+    uint32_t id;      /* enum pgk_indicator */
+    uint32_t outputs; /* outputs it has */
+    uint32_t n[3];    /* periods, in the order of its name */
+    uint32_t window;  /* rows its value reads, its own included */
+    uint32_t words;   /* state words; 0: pure in its window */
+    uint32_t word;    /* first state word */
+    double smooth[3]; /* 2 / (n + 1) of each period */
+    double factor;    /* deviations (bb) */
+    int32_t
+        column[PGK_OUTPUTS]; /* where each output goes; one that is not shown: the column after the last */
 };
 
 /* One row as a step sees it. Each pointer is at this row's value; the rows before it lie before it, `held`

@@ -36,14 +36,6 @@ struct world {
     uint64_t reach; /* rows back that corrections go */
 };
 
-static void engine_start(struct world *w)
-{
-    char why[128];
-    assert_int_equal(pgk_engine_new(&w->engine, w->plan, PGK_AUTO, why, sizeof why), 0);
-    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
-    assert_int_equal(pgk_engine_extent(w->engine, 0, 0, 1), 0);
-}
-
 static void compute(struct world *w, uint64_t from)
 {
     struct pgk_change change = {.series = 0, .from = from, .end = w->count};
@@ -105,7 +97,7 @@ static uint64_t do_restart(struct world *w)
     if (ref_next(&w->market.random) % 2 == 0)
         dirty = do_revise(w); /* corrected, and the daemon died before the engine was told */
     pgk_engine_free(w->engine);
-    engine_start(w);
+    w->engine = ref_engine(w->plan, &w->segment);
     uint64_t from = pgk_engine_recover(w->engine, 0, 0);
     if (dirty < w->count)
         assert_int_equal(from, dirty);
@@ -124,36 +116,21 @@ static void step(struct world *w)
     compute(w, from);
 }
 
-/* The same history, one bar at a time, in untouched memory. */
-static void stream(const struct world *w, struct world *fresh)
+static void compare_bits(const struct world *w)
 {
-    *fresh = *w;
-    ref_segment_init(&fresh->segment, w->plan, 1, w->segment.geo.capacity, EVERY, false);
-    ref_open(&fresh->segment, 0, w->session);
-    engine_start(fresh);
-    for (fresh->count = 1; fresh->count <= w->count; fresh->count++) {
-        (void)ref_append(&fresh->segment, 0, &w->bars[fresh->count - 1]);
-        compute(fresh, fresh->count - 1);
+    struct ref_segment fresh;
+    ref_stream(&fresh, w->plan, w->bars, w->count, w->segment.geo.capacity, w->session);
+    uint64_t row = ref_difference(&w->segment, &fresh);
+    for (uint32_t j = 0; row < w->count && j < fresh.geo.columns; j++) {
+        uint64_t got = ref_unit(&w->segment, 0, row)[1 + j], want = ref_unit(&fresh, 0, row)[1 + j];
+        if (got != want)
+            print_error("%s: %016llx, streamed %016llx\n", pgk_plan_name(w->plan, j), (unsigned long long)got,
+                        (unsigned long long)want);
     }
-}
-
-static uint64_t first_held(const struct world *w)
-{
-    uint64_t capacity = w->segment.geo.capacity;
-    return w->count + 1 > capacity ? w->count + 1 - capacity : 0;
-}
-
-static void compare_bits(const struct world *w, const struct world *fresh)
-{
-    for (uint64_t i = first_held(w); i < w->count; i++) {
-        const uint64_t *got = ref_unit(&w->segment, 0, i), *want = ref_unit(&fresh->segment, 0, i);
-        assert_true(ref_fresh(&w->segment, 0, i));
-        for (uint32_t j = 1; j <= w->segment.geo.columns; j++)
-            if (got[j] != want[j])
-                fail_msg("seed %llu row %llu of %zu, %s: %016llx, streamed %016llx", (unsigned long long)seed,
-                         (unsigned long long)i, w->count, pgk_plan_name(w->plan, j - 1),
-                         (unsigned long long)got[j], (unsigned long long)want[j]);
-    }
+    if (row < w->count)
+        fail_msg("seed %llu: row %llu of %zu differs", (unsigned long long)seed, (unsigned long long)row,
+                 w->count);
+    ref_segment_fini(&fresh);
 }
 
 static void compare_reference(const struct world *w)
@@ -162,7 +139,7 @@ static void compare_reference(const struct world *w)
     for (uint32_t j = 0; j < w->segment.geo.columns; j++) {
         const char *name = pgk_plan_name(w->plan, j);
         assert_true(ref_column(name, w->bars, w->count, w->session, want));
-        for (uint64_t i = first_held(w); i < w->count; i++) {
+        for (uint64_t i = ref_oldest(&w->segment); i < w->count; i++) {
             double got = ref_value(&w->segment, 0, i, j);
             if (!ref_agrees(name, w->bars, i, want[i], got))
                 fail_msg("seed %llu row %llu of %zu, %s: %.17g, reference %.17Lg", (unsigned long long)seed,
@@ -175,7 +152,7 @@ static void compare_reference(const struct world *w)
 static void history(uint32_t capacity, uint64_t reach, double price, bool no_volume, enum pgd_session session,
                     const char *const *names, size_t count)
 {
-    struct world w = {.session = session, .reach = reach}, fresh;
+    struct world w = {.session = session, .reach = reach};
     char err[128];
     assert_int_equal(pgk_plan_new(&w.plan, names, count, err, sizeof err), 0);
     ref_segment_init(&w.segment, w.plan, 1, capacity, EVERY, false);
@@ -183,15 +160,12 @@ static void history(uint32_t capacity, uint64_t reach, double price, bool no_vol
     ref_market_init(&w.market, ++seed, price);
     w.market.no_volume = no_volume;
     w.bars = calloc(ROWS_MAX + 1, sizeof *w.bars);
-    engine_start(&w);
+    w.engine = ref_engine(w.plan, &w.segment);
     uint64_t limit = 600 + ref_next(&w.market.random) % 1400;
     while (w.count < limit)
         step(&w);
-    stream(&w, &fresh);
-    compare_bits(&w, &fresh);
+    compare_bits(&w);
     compare_reference(&w);
-    pgk_engine_free(fresh.engine);
-    ref_segment_fini(&fresh.segment);
     pgk_engine_free(w.engine);
     ref_segment_fini(&w.segment);
     pgk_plan_free(w.plan);

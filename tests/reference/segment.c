@@ -143,3 +143,45 @@ void ref_insert(const struct ref_segment *segment, uint32_t series, uint64_t ind
     }
     (void)ref_append(segment, series, &next);
 }
+
+struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)
+{
+    struct pgk_engine *engine = NULL;
+    char why[128];
+    if (pgk_engine_new(&engine, plan, PGK_AUTO, why, sizeof why) != 0 ||
+        pgk_engine_bind(engine, segment->base, &segment->geo) != 0 ||
+        pgk_engine_extent(engine, 0, 0, segment->geo.series_max) != 0)
+        abort();
+    return engine;
+}
+
+void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
+                size_t count, uint32_t capacity, enum pgd_session session)
+{
+    ref_segment_init(ret, plan, 1, capacity, 16, false);
+    ref_open(ret, 0, session);
+    struct pgk_engine *engine = ref_engine(plan, ret);
+    for (size_t i = 0; i < count; i++) {
+        struct pgk_change change = {.from = i, .end = i + 1};
+        (void)ref_append(ret, 0, &bars[i]);
+        if (pgk_engine_compute(engine, 0, &change, 1) != 0)
+            abort();
+    }
+    pgk_engine_free(engine);
+}
+
+uint64_t ref_oldest(const struct ref_segment *segment)
+{
+    uint64_t head = ref_series(segment, 0)->head;
+    return head + 1 > segment->geo.capacity ? head + 1 - segment->geo.capacity : 0;
+}
+
+uint64_t ref_difference(const struct ref_segment *got, const struct ref_segment *want)
+{
+    uint64_t head = ref_series(got, 0)->head;
+    for (uint64_t i = ref_oldest(got); i < head; i++)
+        if (!ref_fresh(got, 0, i) ||
+            memcmp(ref_unit(got, 0, i) + 1, ref_unit(want, 0, i) + 1, got->geo.columns * sizeof(double)) != 0)
+            return i;
+    return head;
+}
