@@ -219,7 +219,8 @@ static uint32_t distance(const char *a, const char *b)
 static int refuse_unknown(const struct word *word, const struct reason *why)
 {
     const char *best = NULL;
-    uint32_t least = 3;
+    size_t length = strlen(word->stem);
+    uint32_t least = length < 3 ? (uint32_t)length : 3; /* of a short word nothing would be left */
     for (uint32_t id = 0; id < PGK_INDICATORS; id++) {
         for (int i = -1; i < PGK_OUTPUTS; i++) {
             const char *stem = i < 0 ? indicators[id].stem : indicators[id].columns[i];

@@ -1,0 +1,519 @@
+/* What the engine promises around the numbers: how far it goes, what it leaves, what it repairs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/reference.h"
+#include "reference/segment.h"
+
+#define ROWS 3000u
+
+struct world {
+    struct pgk_plan *plan;
+    struct pgk_engine *engine;
+    struct ref_segment segment;
+    struct ref_market market;
+    struct pgd_bar bars[ROWS];
+    uint64_t count;
+};
+
+static void append(struct world *w, uint64_t rows)
+{
+    for (uint64_t i = 0; i < rows; i++) {
+        ref_market_next(&w->market, &w->bars[w->count]);
+        (void)ref_append(&w->segment, 0, &w->bars[w->count++]);
+    }
+}
+
+static struct pgk_change compute(struct world *w, uint64_t from)
+{
+    struct pgk_change change = {.from = from, .end = w->count};
+    assert_int_equal(pgk_engine_compute(w->engine, 0, &change, 1), 0);
+    return change;
+}
+
+static void revise(struct world *w, uint64_t row)
+{
+    w->bars[row].c += w->bars[row].c / 1024;
+    w->bars[row].h = fmax(w->bars[row].h, w->bars[row].c);
+    ref_revise(&w->segment, 0, row, &w->bars[row]);
+}
+
+static struct world *world_new(const char *const *names, size_t count, uint32_t capacity, uint64_t rows)
+{
+    struct world *w = calloc(1, sizeof *w);
+    char err[128] = "";
+    if (w == NULL || pgk_plan_new(&w->plan, names, count, err, sizeof err) != 0)
+        fail_msg("%s", err);
+    ref_segment_init(&w->segment, w->plan, 1, capacity, 16, false);
+    ref_open(&w->segment, 0, PGD_SESSION_US);
+    ref_market_init(&w->market, 42, 100);
+    w->engine = ref_engine(w->plan, &w->segment);
+    while (w->count < rows) {
+        uint64_t from = w->count;
+        append(w, rows - from < 16 ? rows - from : 16);
+        (void)compute(w, from);
+    }
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    pgk_engine_free(w->engine);
+    ref_segment_fini(&w->segment);
+    pgk_plan_free(w->plan);
+    free(w);
+}
+
+/* The units are those of a fresh stream, and nothing is left pending. */
+static void expect_streamed(struct world *w)
+{
+    struct ref_segment fresh;
+    ref_stream(&fresh, w->plan, w->bars, w->count, w->segment.geo.capacity, PGD_SESSION_US);
+    assert_int_equal(ref_difference(&w->segment, &fresh), w->count);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, w->count);
+    assert_int_equal(ref_series(&w->segment, 0)->recompute, 0);
+    ref_segment_fini(&fresh);
+}
+
+static void restart(struct world *w)
+{
+    pgk_engine_free(w->engine);
+    w->engine = ref_engine(w->plan, &w->segment);
+}
+
+static uint64_t gen_of(const struct world *w, uint64_t row)
+{
+    return ref_unit(&w->segment, 0, row)[0] & 0xffff;
+}
+
+static const char *const settling[] = {"sma_20", "ema_12", "rsi_14", "macd", "bb", "atr_14", "stoch"};
+#define SETTLING (sizeof settling / sizeof settling[0])
+
+/* ------------------------------------------------------------------------------------------------ arguments
+ */
+
+static void kinds(void **state)
+{
+    (void)state;
+    struct pgk_plan *plan;
+    struct pgk_engine *engine = NULL;
+    char text[128] = "";
+    assert_int_equal(pgk_plan_new(&plan, NULL, 0, text, sizeof text), 0);
+    assert_int_equal(pgk_engine_new(&engine, plan, PGK_CUDA, text, sizeof text), -ENOTSUP);
+    assert_null(engine);
+    assert_non_null(strstr(text, "no CUDA engine"));
+    assert_int_equal(pgk_engine_new(&engine, plan, PGK_CPU, text, sizeof text), 0);
+    assert_non_null(strstr(text, "cpu"));
+    pgk_engine_free(engine);
+    assert_int_equal(pgk_engine_new(&engine, plan, PGK_AUTO, text, sizeof text), 0);
+    assert_non_null(strstr(text, "cpu"));
+    pgk_engine_free(engine);
+    pgk_engine_free(NULL);
+    pgk_plan_free(plan);
+}
+
+static void expect_unbound(struct world *w, const struct pgd_bars_geometry *geo)
+{
+    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, geo), -EINVAL);
+}
+
+static void bind_refuses(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 40, 10);
+    const struct pgd_bars_geometry good = w->segment.geo;
+#define WITH(field, value)                                                                                   \
+    do {                                                                                                     \
+        struct pgd_bars_geometry geo = good;                                                                 \
+        geo.field = (value);                                                                                 \
+        expect_unbound(w, &geo);                                                                             \
+    } while (0)
+    WITH(capacity, 39); /* twice the window of 20 */
+    WITH(capacity, PGD_CAPACITY_LIMIT + 1);
+    WITH(columns, good.columns + 1);
+    WITH(unit_size, 8);
+    WITH(unit_stride, 64);
+    WITH(bar_stride, 32);
+    WITH(series_stride, 64);
+    WITH(series_max, 0);
+    WITH(state_size, good.state_size - 64);
+    WITH(state_every, 0);
+    WITH(state_slots, good.state_slots - 1);
+    WITH(state_stride, good.state_stride - 1);
+    WITH(bar_offset, good.bar_offset + 4);
+    expect_unbound(w, &(struct pgd_bars_geometry){0});
+    int bound = 1;
+    while (pgk_engine_bind(w->engine, w->segment.base, &good) == bound)
+        bound++;
+    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &good), -ENOSPC);
+    assert_true(bound >= 8);
+    world_free(w);
+}
+
+static void bad_handles(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    struct pgk_change change = {.series = 1, .end = 1};
+    assert_int_equal(pgk_engine_compute(w->engine, 0, &change, 1), -EINVAL);
+    change.series = 0;
+    assert_int_equal(pgk_engine_compute(w->engine, 1, &change, 1), -EINVAL);
+    assert_int_equal(pgk_engine_compute(w->engine, -1, &change, 1), -EINVAL);
+    assert_int_equal(pgk_engine_compute(w->engine, 0, NULL, 0), 0);
+    assert_int_equal(pgk_engine_extent(w->engine, 0, 0, 1), 0);
+    assert_int_equal(pgk_engine_extent(w->engine, 0, 1, 1), -EINVAL);
+    assert_int_equal(pgk_engine_extent(w->engine, 3, 0, 1), -EINVAL);
+    assert_int_equal(pgk_engine_recover(w->engine, 0, 1), 0);
+    assert_int_equal(pgk_engine_recover(w->engine, 5, 0), 0);
+    world_free(w);
+}
+
+static void nothing_new(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    struct pgk_change change = compute(w, 10);
+    assert_int_equal(change.done_first, change.done_end);
+    change = compute(w, 5000); /* beyond the head */
+    assert_int_equal(change.done_first, change.done_end);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* -------------------------------------------------------------------------------------------------- changes
+ */
+
+static void appends(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 100);
+    append(w, 3);
+    struct pgk_change change = compute(w, 100);
+    assert_int_equal(change.done_first, 100);
+    assert_int_equal(change.done_end, 103);
+    append(w, 5);
+    change = compute(w, 106); /* rows 103 to 105 were never reported: they are done all the same */
+    assert_int_equal(change.done_first, 103);
+    assert_int_equal(change.done_end, 108);
+    expect_streamed(w);
+    world_free(w);
+}
+
+static void many_series(void **state)
+{
+    (void)state;
+    enum { series = 7 };
+    struct pgk_plan *plan;
+    struct ref_segment segment, fresh;
+    struct pgk_change changes[series];
+    struct pgd_bar bars[series][40];
+    char err[128];
+    assert_int_equal(pgk_plan_new(&plan, NULL, 0, err, sizeof err), 0);
+    ref_segment_init(&segment, plan, series, 64, 16, false);
+    struct pgk_engine *engine = ref_engine(plan, &segment);
+    for (uint32_t s = 0; s < series; s++) {
+        struct ref_market market;
+        ref_market_init(&market, s, 50);
+        ref_open(&segment, s, PGD_SESSION_US);
+        for (size_t i = 0; i < 40; i++) {
+            ref_market_next(&market, &bars[s][i]);
+            (void)ref_append(&segment, s, &bars[s][i]);
+        }
+        changes[s] = (struct pgk_change){.series = s, .from = 0, .end = 40};
+    }
+    assert_int_equal(pgk_engine_compute(engine, 0, changes, series), 0);
+    for (uint32_t s = 0; s < series; s++) {
+        ref_stream(&fresh, plan, bars[s], 40, 64, PGD_SESSION_US);
+        for (uint64_t i = 0; i < 40; i++)
+            assert_memory_equal(ref_unit(&segment, s, i) + 1, ref_unit(&fresh, 0, i) + 1,
+                                15 * sizeof(double));
+        assert_int_equal(changes[s].done_end, 40);
+        ref_segment_fini(&fresh);
+    }
+    pgk_engine_free(engine);
+    ref_segment_fini(&segment);
+    pgk_plan_free(plan);
+}
+
+/* A correction is followed as far as it matters, and no further. */
+static void revision_coalesces(void **state)
+{
+    (void)state;
+    struct world *w = world_new(settling, SETTLING, ROWS + 1, 2800);
+    uint64_t gen_before = gen_of(w, 999), gen_after = gen_of(w, 2799), gen_row = gen_of(w, 1000);
+    revise(w, 1000);
+    struct pgk_change change = compute(w, 1000);
+    assert_int_equal(change.done_first, 1000);
+    assert_in_range(change.done_end, 1020, 2700);
+    assert_int_equal(gen_of(w, 999), gen_before);
+    assert_int_equal(gen_of(w, 2799), gen_after);
+    assert_int_equal(gen_of(w, 1000), gen_row + 1);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* Two corrections far apart, reported as one change: what lies between them and is settled is not touched. */
+static void revisions_far_apart(void **state)
+{
+    (void)state;
+    static const char *const windows[] = {"sma_20", "wma_5"};
+    struct world *w = world_new(windows, 2, ROWS + 1, 2000);
+    uint64_t gen = gen_of(w, 1000);
+    revise(w, 100);
+    revise(w, 1900);
+    append(w, 4);
+    struct pgk_change change = compute(w, 100);
+    assert_int_equal(change.done_first, 100);
+    assert_int_equal(change.done_end, 2004);
+    assert_int_equal(gen_of(w, 1000), gen);
+    assert_true(gen_of(w, 1900) > gen);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* The daemon may fall behind by more than a ring: what is still held is computed, from a fresh start. */
+static void lapped(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    append(w, 1000);
+    struct pgk_change change = compute(w, 10);
+    uint64_t oldest = ref_oldest(&w->segment);
+    assert_int_equal(oldest, 1010 + 1 - 64);
+    assert_int_equal(change.done_first, oldest);
+    assert_int_equal(change.done_end, 1010);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, 1010);
+    for (uint64_t i = oldest; i < w->count; i++) {
+        assert_true(ref_fresh(&w->segment, 0, i));
+        assert_int_equal(isnan(ref_value(&w->segment, 0, i, 0)), i < oldest + 19); /* sma_20 */
+    }
+    while (w->count < 1100) { /* a ring's length later the windows are whole */
+        append(w, 10);
+        (void)compute(w, w->count - 10);
+    }
+    long double sma[ROWS];
+    assert_true(ref_column("sma_20", w->bars, w->count, PGD_SESSION_US, sma));
+    for (uint64_t i = ref_oldest(&w->segment); i < w->count; i++)
+        assert_true(ref_agrees("sma_20", w->bars, i, sma[i], ref_value(&w->segment, 0, i, 0)));
+    world_free(w);
+}
+
+/* A series longer than its ring gives the bits of one that never wrapped. */
+static void wrapping_changes_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    while (w->count < 1000) {
+        append(w, 1 + w->count % 7);
+        (void)compute(w, w->count - 1);
+    }
+    struct ref_segment wide;
+    ref_stream(&wide, w->plan, w->bars, w->count, ROWS + 1, PGD_SESSION_US);
+    assert_int_equal(ref_difference(&w->segment, &wide), w->count);
+    ref_segment_fini(&wide);
+    world_free(w);
+}
+
+/* ------------------------------------------------------------------------- bars that are being revised
+ * meanwhile */
+
+static void busy_append(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 100);
+    append(w, 10);
+    ref_begin_revision(&w->segment, 0, 104);
+    struct pgk_change change = compute(w, 100);
+    assert_int_equal(change.done_first, 100);
+    assert_int_equal(change.done_end, 104);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, 104);
+    assert_false(ref_fresh(&w->segment, 0, 104));
+    ref_revise(&w->segment, 0, 104, &w->bars[104]);
+    (void)compute(w, 104);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* Only a row that a window looks back on is busy: the new row waits as well. */
+static void busy_window(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 100);
+    append(w, 1);
+    ref_begin_revision(&w->segment, 0, 95);
+    struct pgk_change change = compute(w, 100);
+    assert_int_equal(change.done_first, change.done_end);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, 100);
+    revise(w, 95);
+    (void)compute(w, 95);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* A recompute that has to stop says from where, and the next one goes on whatever it is told. */
+static void busy_recompute(void **state)
+{
+    (void)state;
+    struct world *w = world_new(settling, SETTLING, ROWS + 1, 2800);
+    revise(w, 500);
+    revise(w, 900);
+    ref_begin_revision(&w->segment, 0, 950);
+    struct pgk_change change = compute(w, 500);
+    assert_int_equal(change.done_end, 950);
+    assert_int_equal(ref_series(&w->segment, 0)->recompute, 951);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, 2800);
+    ref_revise(&w->segment, 0, 950, &w->bars[950]);
+    append(w, 1);
+    change = compute(w, 2800);
+    assert_int_equal(change.done_first, 950);
+    assert_int_equal(change.done_end, 2801);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* ------------------------------------------------------------------------------------------------- restarts
+ */
+
+static void recover_expects(struct world *w, uint64_t want)
+{
+    restart(w);
+    uint64_t from = pgk_engine_recover(w->engine, 0, 0);
+    assert_int_equal(from, want);
+    (void)compute(w, from);
+}
+
+static void recover_whole(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 500);
+    recover_expects(w, 500);
+    append(w, 3);
+    (void)compute(w, 500);
+    expect_streamed(w);
+    world_free(w);
+}
+
+static void recover_unreported(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 500);
+    revise(w, 490);
+    revise(w, 300);
+    append(w, 2);
+    recover_expects(w, 300);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* Died between the first and the last row of a recompute, checkpoints of two origins in the plane. */
+static void recover_interrupted(void **state)
+{
+    (void)state;
+    struct world *w = world_new(settling, SETTLING, ROWS + 1, 2800);
+    revise(w, 500);
+    revise(w, 700);
+    ref_begin_revision(&w->segment, 0, 750); /* stops it there */
+    (void)compute(w, 500);
+    ref_revise(&w->segment, 0, 750, &w->bars[750]);
+    ref_series(&w->segment, 0)->recompute = 501; /* as it stood in the middle */
+    recover_expects(w, 500);
+    expect_streamed(w);
+    world_free(w);
+}
+
+static void recover_torn_unit(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 500);
+    uint64_t *tag = (uint64_t *)(uintptr_t)ref_unit(&w->segment, 0, 480);
+    *tag |= UINT64_C(1) << 16;
+    tag[3] = 0;
+    recover_expects(w, 480);
+    expect_streamed(w);
+    world_free(w);
+}
+
+static void wipe_states(struct world *w)
+{
+    memset(w->segment.base + w->segment.geo.state_offset, 0, w->segment.geo.state_stride);
+}
+
+/* With the whole history still held, lost checkpoints cost time and nothing else. */
+static void recover_without_states(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 1024, 500);
+    wipe_states(w);
+    recover_expects(w, 500);
+    append(w, 1);
+    (void)compute(w, 500);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* Past the first lap they cannot be had again: the engine starts afresh at the oldest row and every unit says
+ * so alike. */
+static void recover_without_states_wrapped(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    append(w, 500);
+    (void)compute(w, 10);
+    wipe_states(w);
+    recover_expects(w, ref_oldest(&w->segment));
+    uint64_t oldest = ref_oldest(&w->segment);
+    struct ref_segment fresh;
+    ref_stream(&fresh, w->plan, w->bars + oldest, w->count - oldest, 64, PGD_SESSION_US);
+    for (uint64_t i = oldest; i < w->count; i++)
+        assert_memory_equal(ref_unit(&w->segment, 0, i) + 1, ref_unit(&fresh, 0, i - oldest) + 1,
+                            15 * sizeof(double));
+    ref_segment_fini(&fresh);
+    recover_expects(w, w->count);
+    world_free(w);
+}
+
+static void recover_empty(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 0);
+    recover_expects(w, 0);
+    append(w, 5);
+    recover_expects(w, 0);
+    expect_streamed(w);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(bind_refuses),
+        cmocka_unit_test(bad_handles),
+        cmocka_unit_test(nothing_new),
+        cmocka_unit_test(appends),
+        cmocka_unit_test(many_series),
+        cmocka_unit_test(revision_coalesces),
+        cmocka_unit_test(revisions_far_apart),
+        cmocka_unit_test(lapped),
+        cmocka_unit_test(wrapping_changes_nothing),
+        cmocka_unit_test(busy_append),
+        cmocka_unit_test(busy_window),
+        cmocka_unit_test(busy_recompute),
+        cmocka_unit_test(recover_whole),
+        cmocka_unit_test(recover_unreported),
+        cmocka_unit_test(recover_interrupted),
+        cmocka_unit_test(recover_torn_unit),
+        cmocka_unit_test(recover_without_states),
+        cmocka_unit_test(recover_without_states_wrapped),
+        cmocka_unit_test(recover_empty),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
