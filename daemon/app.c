@@ -145,7 +145,10 @@ static int on_take(void *user, struct symbol **ret, const char *name, enum pgd_c
                    uint32_t topics)
 {
     struct app *app = user;
-    return cluster_take(&app->clusters[cluster], ret, name, topics);
+    int r = cluster_take(&app->clusters[cluster], ret, name, topics);
+    if (r == 0)
+        (*ret)->asked = true;
+    return r;
 }
 
 static void on_subscribe(void *user, struct control_request *request, const char *symbol, uint32_t topics,
@@ -433,16 +436,20 @@ static int open_control(struct app *app, const char *path, gid_t gid)
     return failed(APP_FAILED, LOG_FATAL, text);
 }
 
-/* Symbols an earlier run was asked for, by clients too, go on being held. */
+/* Symbols that clients asked an earlier run for go on being held. */
 static void take_adopted(struct app *app)
 {
     const struct pgd_board *board = app->bus.board.board;
     uint64_t count = shm_load64(&board->symbol_count);
     for (uint64_t i = 0; i < count && i < app->config->bus.symbols; i++) {
-        const struct pgd_symbol *row = &app->bus.board.symbols[i];
-        if (row->wanted && row->cluster < PGD_CLUSTERS && app->clusters[row->cluster].config &&
-            cluster_take(&app->clusters[row->cluster], NULL, row->name, row->wanted) < 0)
-            log_event(LOG_SUBSCRIBE_REFUSED, "%s, held by the run before, cannot be had any more", row->name);
+        struct pgd_symbol row = app->bus.board.symbols[i];
+        struct symbol *symbol;
+        if (!row.asked || row.cluster >= PGD_CLUSTERS || !app->clusters[row.cluster].config)
+            continue;
+        if (cluster_take(&app->clusters[row.cluster], &symbol, row.name, row.wanted) == 0)
+            symbol->asked = true;
+        else
+            log_event(LOG_SUBSCRIBE_REFUSED, "%s, held by the run before, cannot be had any more", row.name);
     }
 }
 
@@ -502,6 +509,17 @@ static int open_all(struct app *app)
     return open_clusters(app);
 }
 
+/* Nobody feeds the rows any more: the board says so. What was wanted stays, for the next run. */
+static void show_idle(struct app *app)
+{
+    for (uint32_t i = 0; app->symbols && i < symbols_count(app->symbols); i++)
+        symbols_at(app->symbols, i)->acked = 0;
+    if (app->symbols)
+        symbols_show_all(app->symbols);
+    pgd_board_set_run(&app->bus.board, PGD_RUN_STOPPED);
+    pgd_board_notify(&app->bus.board);
+}
+
 /* Frees what the loop no longer uses. Every x_free takes NULL. */
 static void close_all(struct app *app)
 {
@@ -509,12 +527,12 @@ static void close_all(struct app *app)
     demand_free(app->demand);
     worker_free(app->worker);
     feed_free(app->feed);
-    symbols_free(app->symbols);
+    log_hook(NULL, NULL);
     if (app->bus.board.board) {
-        pgd_board_set_run(&app->bus.board, PGD_RUN_STOPPED);
-        log_hook(NULL, NULL);
+        show_idle(app);
         bus_close(&app->bus);
     }
+    symbols_free(app->symbols);
     pgk_engine_free(app->engine);
     pgk_plan_free(app->plan);
     secret_free(app->secret);

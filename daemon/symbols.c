@@ -189,6 +189,7 @@ void symbols_show(struct symbols *s, const struct symbol *symbol)
     struct pgd_symbol *row = &s->board->symbols[symbols_index(s, symbol)];
     __atomic_store_n(&row->state, state_of(symbol), __ATOMIC_RELAXED);
     __atomic_store_n(&row->warm, (uint8_t)(symbol->history == 0), __ATOMIC_RELAXED);
+    __atomic_store_n(&row->asked, (uint8_t)symbol->asked, __ATOMIC_RELAXED);
     shm_store32(&row->wanted, symbol->wanted);
     shm_store32(&row->acked, symbol->acked);
     shm_store64(&row->last_ns, (uint64_t)symbol->last_ns);

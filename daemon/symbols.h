@@ -13,6 +13,7 @@
 struct symbol {
     char name[PGD_SYMBOL_MAX]; /* canonical */
     uint8_t cluster;           /* enum pgd_cluster */
+    bool asked;                /* by a client: the next run holds it again */
     bool held;       /* wanted in this run (an adopted directory also lists symbols nobody wants now) */
     uint32_t wanted; /* enum pgd_topic bits */
     uint32_t acked;

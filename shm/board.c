@@ -175,7 +175,7 @@ static void keep_symbols(struct pgd_board_writer *w)
     uint64_t count = shm_load64(&w->board->symbol_count);
     for (uint64_t i = 0; i < count; i++) {
         struct pgd_symbol *s = &w->symbols[i];
-        struct pgd_symbol fresh = {.cluster = s->cluster};
+        struct pgd_symbol fresh = {.cluster = s->cluster, .asked = s->asked, .wanted = s->wanted};
         size_t skip = sizeof fresh.name / 8;
         shm_copy_in((uint64_t *)s + skip, (const uint64_t *)&fresh + skip, sizeof fresh / 8 - skip);
     }
@@ -254,7 +254,11 @@ static void copy_symbols(struct pgd_board_writer *w, const struct previous *p)
         char name[PGD_SYMBOL_MAX];
         memcpy(name, from[i].name, sizeof name);
         size_t length = strnlen(name, sizeof name);
-        (void)!pgd_board_add_symbol(w, name, length, (enum pgd_cluster)from[i].cluster);
+        int32_t at = pgd_board_add_symbol(w, name, length, (enum pgd_cluster)from[i].cluster);
+        if (at >= 0) {
+            w->symbols[at].asked = from[i].asked;
+            w->symbols[at].wanted = from[i].wanted;
+        }
     }
 }
 

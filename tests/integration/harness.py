@@ -168,6 +168,8 @@ class Daemon:
         def live():
             if self.process.poll() is not None:
                 raise AssertionError("polygond ended with %d: %s" % (self.process.returncode, self.logged()))
+            if self.status().get("pid") != self.process.pid:
+                return False  # the board still shows the run before
             rows = self.symbols()
             return all(rows.get(s, {}).get("state") == "live" for s in symbols)
         until(live, "live: " + ", ".join(symbols))

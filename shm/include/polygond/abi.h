@@ -336,14 +336,14 @@ struct pgd_symbol {
     char name[PGD_SYMBOL_MAX]; /* [main] NUL-terminated, set before `count` counts it */
     uint32_t hash_next;        /* reserved */
     uint8_t cluster;           /* enum pgd_cluster */
-    uint8_t reserved0;
-    uint8_t state;    /* enum pgd_symbol_state */
-    uint8_t warm;     /* 1 once REST history is in, or given up */
-    uint32_t wanted;  /* enum pgd_topic bits asked for */
-    uint32_t acked;   /* bits acknowledged on the present connection */
-    int64_t last_ns;  /* ns since 1970 of the last event received */
-    uint64_t events;  /* events received */
-    uint64_t refused; /* events refused */
+    uint8_t asked;             /* 1: a client asked for it; the next run goes on holding it */
+    uint8_t state;             /* enum pgd_symbol_state */
+    uint8_t warm;              /* 1 once REST history is in, or given up */
+    uint32_t wanted;           /* enum pgd_topic bits asked for */
+    uint32_t acked;            /* bits acknowledged on the present connection */
+    int64_t last_ns;           /* ns since 1970 of the last event received */
+    uint64_t events;           /* events received */
+    uint64_t refused;          /* events refused */
     uint8_t reserved1[40];
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_symbol) == 128, "symbol is 128 bytes");
