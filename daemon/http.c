@@ -1,0 +1,319 @@
+#include "http_private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define HTTP_BUFFER     (512L * 1024) /* of libcurl; plain bodies are up to half again as fast as with 16 KiB */
+#define HTTP_BODY_FIRST (64u * 1024)
+
+struct http_get {
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    char *body;
+    size_t size;
+    size_t room;
+    size_t max;
+    int write_error;
+    bool retry_after; /* the header was there, though it may have said 0 */
+    void (*done)(void *user, const struct http_answer *answer);
+    void *user;
+    char text[CURL_ERROR_SIZE];
+};
+
+/* -------------------------------------------------------------------------------------------------- handles
+ */
+
+static int http_copy(char **ret, const char *text)
+{
+    if (!text || !*text)
+        return 0;
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    *ret = copy;
+    return 0;
+}
+
+/* TLS writes to a closed connection may raise it, and CURLOPT_NOSIGNAL keeps libcurl from holding it off. */
+static void http_ignore_sigpipe(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == SIG_DFL)
+        (void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void http_destroy(struct http *http)
+{
+    free(http->ca_file);
+    free(http->proxy);
+    free(http);
+    curl_global_cleanup();
+}
+
+static void http_done(struct multi *multi, CURL *easy, CURLcode result);
+
+int http_new(struct http **ret, uv_loop_t *loop, const struct http_options *options)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return -ENOMEM;
+    struct http *http = calloc(1, sizeof(*http));
+    if (!http) {
+        curl_global_cleanup();
+        return -ENOMEM;
+    }
+    int r = http_copy(&http->ca_file, options->ca_file);
+    if (r == 0)
+        r = http_copy(&http->proxy, options->proxy);
+    if (r == 0)
+        r = multi_open(&http->multi, loop, options->connections, http_done);
+    if (r < 0) {
+        http_destroy(http);
+        return r;
+    }
+    http_ignore_sigpipe();
+    *ret = http;
+    return 0;
+}
+
+static void http_closed(struct multi *multi)
+{
+    http_destroy((struct http *)((char *)multi - offsetof(struct http, multi)));
+}
+
+void http_free(struct http *http)
+{
+    if (http)
+        multi_close(&http->multi, http_closed);
+}
+
+static CURLcode http_easy_tls(const struct http *http, CURL *easy)
+{
+    CURLcode r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+    if (r == CURLE_OK)
+        r = curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+    if (r == CURLE_OK)
+        r = curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (r == CURLE_OK && http->ca_file) {
+        r = curl_easy_setopt(easy, CURLOPT_CAINFO, http->ca_file);
+        if (r == CURLE_OK) /* or the system's directory would be trusted besides */
+            r = curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+    }
+    return r;
+}
+
+static CURLcode http_easy_protocols(CURL *easy)
+{
+#if LIBCURL_VERSION_NUM >= 0x075500
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+}
+
+static CURLcode http_easy_setup(const struct http *http, CURL *easy, const char *url, unsigned timeout_s)
+{
+    CURLcode r = http_easy_tls(http, easy);
+    if (r == CURLE_OK)
+        r = http_easy_protocols(easy);
+    if (r == CURLE_OK)
+        r = curl_easy_setopt(easy, CURLOPT_URL, url);
+    if (r == CURLE_OK && http->proxy)
+        r = curl_easy_setopt(easy, CURLOPT_PROXY, http->proxy);
+    if (r != CURLE_OK)
+        return r;
+    (void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    (void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    (void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    (void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, (long)timeout_s);
+    (void)curl_easy_setopt(easy, CURLOPT_TIMEOUT, (long)timeout_s);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* Cancelling while the name is being looked up must not wait for the resolver's thread. */
+    (void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+    return CURLE_OK;
+}
+
+CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s, char text[CURL_ERROR_SIZE])
+{
+    CURL *easy = curl_easy_init();
+    if (!easy)
+        return NULL;
+    text[0] = '\0';
+    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, text);
+    if (http_easy_setup(http, easy, url, timeout_s) != CURLE_OK) {
+        curl_easy_cleanup(easy);
+        return NULL;
+    }
+    return easy;
+}
+
+const char *http_error_text(const char text[CURL_ERROR_SIZE], CURLcode code)
+{
+    return text[0] ? text : curl_easy_strerror(code);
+}
+
+/* ------------------------------------------------------------------------------------------------------ GET
+ */
+
+static bool http_get_room(struct http_get *get, size_t more)
+{
+    size_t need = get->size + more + 1;
+    if (need <= get->room)
+        return true;
+    size_t room = get->room ? get->room : HTTP_BODY_FIRST;
+    while (room < need)
+        room *= 2;
+    char *body = realloc(get->body, room);
+    if (!body)
+        return false;
+    get->body = body;
+    get->room = room;
+    return true;
+}
+
+static size_t http_get_body(char *data, size_t one, size_t size, void *user)
+{
+    struct http_get *get = user;
+    (void)one;
+    if (size > get->max - get->size) {
+        get->write_error = -EMSGSIZE;
+        return 0;
+    }
+    if (!http_get_room(get, size)) {
+        get->write_error = -ENOMEM;
+        return 0;
+    }
+    memcpy(get->body + get->size, data, size);
+    get->size += size;
+    return size;
+}
+
+static size_t http_get_header(char *data, size_t one, size_t size, void *user)
+{
+    static const char name[] = "retry-after:";
+    struct http_get *get = user;
+    (void)one;
+    if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
+        get->retry_after = false; /* of an interim or the proxy's answer */
+    else if (size >= sizeof(name) - 1 && strncasecmp(data, name, sizeof(name) - 1) == 0)
+        get->retry_after = true;
+    return size;
+}
+
+static void http_get_destroy(struct http_get *get)
+{
+    if (get->easy)
+        curl_easy_cleanup(get->easy);
+    for (struct curl_slist *h = get->headers; h; h = h->next)
+        explicit_bzero(h->data, strlen(h->data));
+    curl_slist_free_all(get->headers);
+    free(get->body);
+    free(get);
+}
+
+static int http_get_bearer(struct http_get *get, const char *bearer)
+{
+    char line[512];
+    int n = snprintf(line, sizeof(line), "Authorization: Bearer %s", bearer);
+    if (n < 0 || (size_t)n >= sizeof(line)) {
+        explicit_bzero(line, sizeof(line));
+        return -EINVAL;
+    }
+    get->headers = curl_slist_append(NULL, line);
+    explicit_bzero(line, sizeof(line));
+    if (!get->headers)
+        return -ENOMEM;
+    (void)curl_easy_setopt(get->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* not to a proxy */
+    return curl_easy_setopt(get->easy, CURLOPT_HTTPHEADER, get->headers) == CURLE_OK ? 0 : -ENOMEM;
+}
+
+static int http_get_setup(struct http_get *get, const char *url, const char *bearer, unsigned timeout_s)
+{
+    get->easy = http_easy_new(get->http, url, timeout_s, get->text);
+    if (!get->easy)
+        return -ENOMEM;
+    (void)curl_easy_setopt(get->easy, CURLOPT_PRIVATE, get);
+    (void)curl_easy_setopt(get->easy, CURLOPT_WRITEFUNCTION, http_get_body);
+    (void)curl_easy_setopt(get->easy, CURLOPT_WRITEDATA, get);
+    (void)curl_easy_setopt(get->easy, CURLOPT_HEADERFUNCTION, http_get_header);
+    (void)curl_easy_setopt(get->easy, CURLOPT_HEADERDATA, get);
+    (void)curl_easy_setopt(get->easy, CURLOPT_BUFFERSIZE, HTTP_BUFFER);
+    (void)curl_easy_setopt(get->easy, CURLOPT_USERAGENT, "polygond/" PGD_VERSION);
+    if (curl_easy_setopt(get->easy, CURLOPT_ACCEPT_ENCODING, "gzip") != CURLE_OK)
+        return -ENOMEM;
+    return bearer ? http_get_bearer(get, bearer) : 0;
+}
+
+int http_get(struct http *http, struct http_get **ret, const char *url, const char *bearer,
+             unsigned timeout_s, size_t max_body, void (*done)(void *user, const struct http_answer *answer),
+             void *user)
+{
+    struct http_get *get = calloc(1, sizeof(*get));
+    if (!get)
+        return -ENOMEM;
+    get->http = http;
+    get->max = max_body < SIZE_MAX / 4 ? max_body : SIZE_MAX / 4;
+    get->done = done;
+    get->user = user;
+    int r = http_get_setup(get, url, bearer, timeout_s);
+    if (r == 0 && curl_multi_add_handle(http->multi.curl, get->easy) != CURLM_OK)
+        r = -ENOMEM;
+    if (r < 0) {
+        http_get_destroy(get);
+        return r;
+    }
+    *ret = get;
+    return 0;
+}
+
+void http_get_cancel(struct http_get *get)
+{
+    if (!get)
+        return;
+    (void)curl_multi_remove_handle(get->http->multi.curl, get->easy);
+    http_get_destroy(get);
+}
+
+static void http_get_answer(struct http_get *get, CURLcode result, struct http_answer *answer)
+{
+    long status = 0;
+    (void)curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
+    answer->error = get->write_error ? get->write_error : multi_error(get->easy, result);
+    answer->error_text = "";
+    answer->status = status;
+    answer->body = "";
+    if (get->write_error == -EMSGSIZE)
+        answer->error_text = "body longer than the limit";
+    else if (answer->error)
+        answer->error_text = http_error_text(get->text, result);
+    if (answer->error == 0 && get->size > 0) {
+        get->body[get->size] = '\0';
+        answer->body = get->body;
+        answer->size = get->size;
+    }
+    if (get->retry_after) {
+        curl_off_t seconds = 0;
+        (void)curl_easy_getinfo(get->easy, CURLINFO_RETRY_AFTER, &seconds);
+        answer->retry_after_s = seconds < 1 ? 1 : seconds > LONG_MAX ? LONG_MAX : (long)seconds;
+    }
+}
+
+static void http_done(struct multi *multi, CURL *easy, CURLcode result)
+{
+    char *private = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private) != CURLE_OK || !private)
+        return;
+    struct http_get *get = (struct http_get *)(void *)private;
+    struct http_answer answer = {0};
+    http_get_answer(get, result, &answer);
+    (void)curl_multi_remove_handle(multi->curl, easy);
+    get->done(get->user, &answer);
+    http_get_destroy(get);
+}
