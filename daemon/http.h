@@ -16,6 +16,7 @@ struct http_options {
     unsigned connections; /* kept alive for REST */
 };
 
+/* Also lets the process ignore SIGPIPE, unless it has a handler. */
 int http_new(struct http **ret, uv_loop_t *loop, const struct http_options *options)
     __attribute__((warn_unused_result));
 void http_free(struct http *http); /* after everything on it was cancelled; its handles close on the loop */
@@ -30,7 +31,7 @@ struct http_answer {
     long status;            /* HTTP status, 0 none */
     const char *body;       /* whole, decompressed, NUL-terminated */
     size_t size;
-    long retry_after_s; /* 0: not given */
+    long retry_after_s; /* 0: not given; a given 0 is 1 */
 };
 
 struct http_get;
@@ -47,8 +48,9 @@ struct http_conn;
 
 struct http_conn_events {
     void (*connected)(void *user);
-    void (*readable)(void *user);                            /* call http_conn_recv until -EAGAIN */
-    void (*writable)(void *user);                            /* after http_conn_send gave -EAGAIN */
+    /* Call http_conn_recv until -EAGAIN; who stops before is called again on the loop's next turn. */
+    void (*readable)(void *user);
+    void (*writable)(void *user); /* after http_conn_send gave -EAGAIN: send the same bytes again */
     void (*failed)(void *user, int error, const char *text); /* before or after `connected`; close it then */
 };
 

@@ -31,6 +31,9 @@ struct stream_hooks {
      * `message` says why). On loss of the connection every acknowledged pair is reported with 0 once. */
     void (*pair)(void *user, const char *symbol, enum pgd_topic topic, int how, const char *message);
     void (*stopped)(void *user, enum stream_stop why, const char *message);
+    /* Counters of counters.def that only the stream can count: ws_connects, ws_drops, ws_idle_drops,
+     * ws_protocol_errors, ws_bad_messages, ws_status, ws_errors. NULL: nobody wants them. */
+    void (*count)(void *user, const char *what, uint64_t add);
     void *user;
 };
 
@@ -43,7 +46,8 @@ void stream_free(struct stream *stream, void (*closed)(void *user),
                  void *user); /* close frame, handles closed, then `closed` */
 
 /* Wants `topics` of `symbol` (canonical: "AAPL", "X:BTC-USD", "*"), now and after each reconnection.
- * Idempotent. -ENOMEM. */
+ * Idempotent; asks again for what was refused. Topics that the cluster does not have are left out: no hook
+ * comes for them. -EINVAL: no symbol the wire can carry. -ENOMEM. */
 int stream_subscribe(struct stream *stream, const char *symbol, uint32_t topics)
     __attribute__((warn_unused_result));
 void stream_unsubscribe(struct stream *stream, const char *symbol, uint32_t topics);
