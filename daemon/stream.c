@@ -12,7 +12,6 @@
 
 #define STREAM_LEAVE_MS UINT64_C(1000) /* for the server's close frame */
 #define STREAM_SHOW_MS  UINT64_C(1000)
-#define STREAM_REFUSALS 5u /* logged one by one on a connection */
 #define STREAM_URL_MAX  1024u
 
 static int64_t stream_wall_ns(void)
@@ -71,7 +70,6 @@ static void stream_connect(struct stream *stream)
     stream->end = END_NONE;
     stream->answer_size = 0;
     stream->retry_after_ms = 0;
-    stream->refusals_logged = 0;
     stream->phase = PHASE_CONNECT;
     stream->board.next_try_ns = 0;
     stream->board.attempts++;
@@ -119,7 +117,6 @@ static void stream_stop(struct stream *stream)
 {
     enum stream_stop why = stream->end == END_PLAN ? STREAM_STOP_PLAN : STREAM_STOP_KEY;
     stream->phase = PHASE_STOPPED;
-    log_event(LOG_STREAM_REFUSED, "%s: %s; not tried again", stream->board.url, stream->reason);
     stream_state(stream, PGD_CONN_STOPPED);
     if (!stream->freed)
         stream->hooks.stopped(stream->hooks.user, why, stream->reason);
@@ -308,9 +305,6 @@ static void stream_on_pair(void *user, const char *symbol, enum pgd_topic topic,
     char text[200];
     (void)snprintf(text, sizeof(text), "%s", message);
     redact(text, stream->secret);
-    if (how < 0 && stream->refusals_logged++ < STREAM_REFUSALS)
-        log_event(LOG_SUBSCRIBE_REFUSED, "%s: %s.%s: %s", stream->board.url,
-                  stream_topic(stream->cluster->name, topic), symbol, text);
     if (!stream->freed)
         stream->hooks.pair(stream->hooks.user, symbol, topic, how, text);
 }

@@ -68,7 +68,6 @@ struct stream {
     uint64_t pings;
     uint64_t batch_bytes;
     uint64_t batch_messages;
-    unsigned refusals_logged;
     char key[WS_KEY_SIZE];
     size_t answer_size;
     char answer[STREAM_ANSWER + 1];

@@ -84,7 +84,7 @@ async def serve(reader, writer, scheme):
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             path = head.split(" ")[1]
             lower = head.lower()
-            who = "key" if "authorization: bearer " + KEY in head.replace("Authorization", "authorization") else "nokey"
+            who = "key" if "authorization: bearer %s\r\n" % KEY.lower() in lower else "nokey"
             say("GET", path, who, "conn", me, "http", head.split("\r\n")[0].split("/")[-1])
             a = answer(path, base)
             await asyncio.sleep(a.delay)

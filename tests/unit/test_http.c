@@ -210,7 +210,7 @@ struct echo {
 
 static void echo_send(struct echo *echo)
 {
-    while (echo->sent < ECHO_SIZE) {
+    while (echo->out && echo->sent < ECHO_SIZE) {
         size_t left = ECHO_SIZE - echo->sent;
         int64_t r = http_conn_send(echo->conn, echo->out + echo->sent, left < 65536 ? left : 65536);
         if (r == -EAGAIN)
