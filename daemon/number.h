@@ -31,11 +31,13 @@ static inline uint64_t number_load(const char *p, const char *end)
     return le64toh(w);
 }
 
-/* Length of the run of decimal digits that `x`, eight characters XOR '0', begins with: 0 to 8. */
-static inline unsigned number_run(uint64_t x)
+#define NUMBER_ZEROS UINT64_C(0x3030303030303030)
+
+/* Bit 7 of each byte of `x`, eight characters XOR '0', that is no digit: exact for the lowest, perhaps too
+ * many above. */
+static inline uint64_t number_others(uint64_t x)
 {
-    uint64_t other = ((x + UINT64_C(0x7676767676767676)) | x) & UINT64_C(0x8080808080808080);
-    return other ? (unsigned)__builtin_ctzll(other) / 8 : 8;
+    return ((x + UINT64_C(0x7676767676767676)) | x) & UINT64_C(0x8080808080808080);
 }
 
 /* Value of eight digits 0..9, the most significant in the lowest byte. */
@@ -54,15 +56,76 @@ extern const double number_pow10_double[23];
 static inline const char *number_digits(const char *p, const char *end, uint64_t *digits)
 {
     for (;;) {
-        uint64_t x = number_load(p, end) ^ UINT64_C(0x3030303030303030);
-        unsigned run = number_run(x);
-        if (run == 0)
+        uint64_t x = number_load(p, end) ^ NUMBER_ZEROS;
+        uint64_t others = number_others(x);
+        if (!others) {
+            *digits = *digits * number_pow10[8] + number_eight(x);
+            p += 8;
+            continue;
+        }
+        unsigned bits = (unsigned)__builtin_ctzll(others) & ~7u;
+        if (bits == 0)
             return p;
-        *digits = *digits * number_pow10[run] + number_eight(x << (64 - 8 * run));
-        p += run;
-        if (run < 8)
-            return p;
+        *digits = *digits * number_pow10[bits / 8] + number_eight(x << (64 - bits));
+        return p + bits / 8;
     }
+}
+
+/* True of the character behind a number when it is certain that the number ends there. */
+static inline bool number_ends(char c)
+{
+    return c == ',' || c == '}' || c == ']';
+}
+
+/* An unsigned integer of up to 15 digits, and of its own kind of neighbours: the usual case. NULL for any
+ * other. */
+static inline const char *number_short_int(const char *p, const char *end, int64_t *ret)
+{
+    if (__builtin_expect(end - p < 16, 0))
+        return NULL;
+    uint64_t x = number_load(p, p + 8) ^ NUMBER_ZEROS;
+    uint64_t others = number_others(x);
+    if (__builtin_expect((uint8_t)x == 0 && !(others & 0x8000), 0))
+        return NULL;
+    if (others) {
+        unsigned bits = (unsigned)__builtin_ctzll(others) & ~7u;
+        const char *q = p + bits / 8;
+        *ret = (int64_t)number_eight(x << (64 - bits) % 64);
+        return __builtin_expect(bits && number_ends(*q), 1) ? q : NULL;
+    }
+    uint64_t y = number_load(p + 8, p + 16) ^ NUMBER_ZEROS;
+    others = number_others(y);
+    unsigned bits = (unsigned)__builtin_ctzll(others | UINT64_C(1) << 63) & ~7u;
+    const char *q = p + 8 + bits / 8;
+    if (__builtin_expect(!bits || !number_ends(*q), 0))
+        return NULL;
+    *ret = (int64_t)(number_eight(x) * number_pow10[bits / 8] + number_eight(y << (64 - bits)));
+    return q;
+}
+
+/* An unsigned decimal of up to 7 digits, likewise. */
+static inline const char *number_short_double(const char *p, const char *end, double *ret)
+{
+    if (__builtin_expect(end - p < 9, 0))
+        return NULL;
+    uint64_t x = number_load(p, p + 8) ^ NUMBER_ZEROS;
+    uint64_t others = number_others(x);
+    unsigned whole = (unsigned)__builtin_ctzll(others | UINT64_C(0x80) << 56) & ~7u; /* bits, not digits */
+    unsigned all = whole;
+    const char *q = p + whole / 8;
+    if (__builtin_expect(!whole || ((uint8_t)x == 0 && whole > 8), 0))
+        return NULL;
+    if (*q == '.') {
+        /* Closes the gap, so that all digits are converted at once. */
+        uint64_t before = (UINT64_C(1) << whole) - 1;
+        x = (x & before) | (x >> 8 & ~before);
+        all = (unsigned)__builtin_ctzll(number_others(x) | UINT64_C(0x80) << 56) & ~7u;
+        q = p + all / 8 + 1;
+        if (__builtin_expect(all == whole, 0))
+            return NULL;
+    }
+    *ret = (double)number_eight(x << (64 - all)) / number_pow10_double[(all - whole) / 8];
+    return __builtin_expect(number_ends(*q), 1) ? q : NULL;
 }
 
 /* The rest of a number whose digits do not fit or that has an exponent. */

@@ -1,7 +1,7 @@
 /* daemon/parse_event.c */
 #include "parse_event.h"
 
-static const char *field_trade(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_trade(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_trade *t = &r->event.trade;
@@ -42,13 +42,15 @@ static const char *field_trade(struct read *r, uint64_t code, const char *p)
         p = scan_count_text(s, p, INT64_MAX, &n);
         t->trf = (uint8_t)(n > 254 ? 255 : n);
         return p;
+    case SCAN_KEY2('p', 't'):
+        return scan_skip(s, p); /* not wanted, but usual */
     default:
         return read_unknown;
     }
 }
 
 /* V: the value of an index. */
-static const char *field_value(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_value(struct read *r, uint64_t code, const char *p)
 {
     switch (code) {
     case SCAN_KEY3('v', 'a', 'l'):
@@ -62,7 +64,7 @@ static const char *field_value(struct read *r, uint64_t code, const char *p)
     }
 }
 
-static const char *field_quote(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_quote(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_quote *q = &r->event.quote;
@@ -106,13 +108,16 @@ static const char *field_quote(struct read *r, uint64_t code, const char *p)
         p = scan_conditions(s, p, &q->cond, 1, &set);
         q->flags = (uint8_t)((q->flags & ~PGD_MORE_CONDITIONS) | (set ? PGD_MORE_CONDITIONS : 0));
         return p;
+    case SCAN_KEY1('i'):
+    case SCAN_KEY2('p', 't'):
+        return scan_skip(s, p); /* not wanted, but usual */
     default:
         return read_unknown;
     }
 }
 
 /* C: a forex quote, whose `p` is the pair. */
-static const char *field_forex(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_forex(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_quote *q = &r->event.quote;
@@ -135,7 +140,7 @@ static const char *field_forex(struct read *r, uint64_t code, const char *p)
     }
 }
 
-static const char *field_bar(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_bar(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_bar *b = &r->event.bar.bar;
@@ -184,7 +189,7 @@ static const char *field_bar(struct read *r, uint64_t code, const char *p)
     }
 }
 
-static const char *field_status(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_status(struct read *r, uint64_t code, const char *p)
 {
     if (code == SCAN_KEY_STATUS)
         return scan_text(&r->scan, p, &r->event.status.status);
@@ -193,7 +198,7 @@ static const char *field_status(struct read *r, uint64_t code, const char *p)
     return read_unknown;
 }
 
-static const char *field_counted(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_counted(struct read *r, uint64_t code, const char *p)
 {
     if (code == r->symbol_key)
         return scan_symbol(&r->scan, p, &r->event.symbol);
@@ -323,16 +328,59 @@ static const char *event_of_searched_type(struct read *r, const char *p)
     return event_fields(r, p);
 }
 
-const char *parse_event(struct read *r, const char *p)
+#define WORD2(a, b) ((unsigned)(uint8_t)(a) | (unsigned)(uint8_t)(b) << 8)
+
+static enum event_type type_of_one(char c)
+{
+    return c == 'T'   ? EVENT_T
+           : c == 'Q' ? EVENT_Q
+           : c == 'A' ? EVENT_A
+           : c == 'C' ? EVENT_C
+           : c == 'V' ? EVENT_V
+                      : EVENT_UNKNOWN;
+}
+
+static enum event_type type_of_two(unsigned name)
+{
+    switch (name) {
+    case WORD2('A', 'M'):
+        return EVENT_AM;
+    case WORD2('X', 'T'):
+        return EVENT_XT;
+    case WORD2('X', 'Q'):
+        return EVENT_XQ;
+    case WORD2('X', 'A'):
+        return EVENT_XA;
+    case WORD2('C', 'A'):
+        return EVENT_CA;
+    default:
+        return EVENT_UNKNOWN;
+    }
+}
+
+/* The usual beginning, {"ev":"T", or with a name of two letters, without blanks. Returns the position of the
+ * next key. */
+static const char *usual_type(const struct scan *s, const char *p, enum event_type *ret)
+{
+    uint64_t head;
+    memcpy(&head, "\0{\"ev\":\"", 8);
+    uint64_t w = number_load(p, s->end);
+    uint64_t v = number_load(p + 7, s->end);
+    if (s->end - p < 16 || w << 8 != le64toh(head))
+        return NULL;
+    bool two = (v >> 8 & 0xffff) != WORD2('"', ',');
+    if (two && (v >> 16 & 0xffff) != WORD2('"', ','))
+        return NULL;
+    *ret = two ? type_of_two(v & 0xffff) : type_of_one((char)v);
+    return *ret == EVENT_UNKNOWN ? NULL : p + (two ? 11 : 10);
+}
+
+static const char *any_type(struct read *r, const char *first)
 {
     struct scan *s = &r->scan;
-    const char *first = scan_space(p + 1, s->end);
     uint64_t code = 0;
     struct event_text name;
-    r->settled = false;
-    s->fault = EVENT_OK;
-    s->text_used = 0;
-    p = scan_key(s, first, &code);
+    const char *p = scan_key(s, first, &code);
     if (p && code == SCAN_KEY_EV)
         p = scan_text(s, p, &name);
     if (!p || code != SCAN_KEY_EV)
@@ -342,8 +390,26 @@ const char *parse_event(struct read *r, const char *p)
     if (type == EVENT_UNKNOWN || p >= s->end || *p != ',')
         return event_of_searched_type(r, first);
     read_begin(r, type);
-    const char *after = event_fields(r, scan_space(p + 1, s->end));
+    return event_fields(r, p + 1);
+}
+
+const char *parse_event(struct read *r, const char *p)
+{
+    struct scan *s = &r->scan;
+    enum event_type type;
+    r->settled = false;
+    r->other_type = false;
+    s->fault = EVENT_OK;
+    s->text_used = 0;
+    const char *after;
+    const char *fields = usual_type(s, p, &type);
+    if (__builtin_expect(fields != NULL, 1)) {
+        read_begin(r, type);
+        after = event_fields(r, fields);
+    } else {
+        after = any_type(r, p + 1);
+    }
     if (!after && r->other_type)
-        return event_of_searched_type(r, first);
+        return event_of_searched_type(r, p + 1);
     return after;
 }

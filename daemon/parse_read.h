@@ -38,10 +38,11 @@ const char *read_other_ev(struct read *r, const char *p);
 extern const char read_unknown[1];
 
 /* Takes the value at `p` of the key `code`. */
+#define READ_FIELD static inline __attribute__((always_inline)) const char *
 typedef const char *read_field_fn(struct read *r, uint64_t code, const char *p);
 
-/* All fields of an object: `p` is the first key. Returns the position behind the closing brace. Written to be
- * inlined with a constant `field`: this loop is the hot path. */
+/* All fields of an object: `p` is at the first key, or at blanks before it. Returns the position behind the
+ * closing brace. Written to be inlined with a constant `field`: this loop is the hot path. */
 static inline __attribute__((always_inline)) const char *read_fields(struct read *r, const char *p,
                                                                      read_field_fn *field)
 {
@@ -49,23 +50,31 @@ static inline __attribute__((always_inline)) const char *read_fields(struct read
     for (;;) {
         uint64_t code;
         const char *key = p;
-        p = scan_key(&r->scan, key, &code);
-        if (__builtin_expect(!p, 0))
-            return NULL;
-        const char *value = p;
-        p = field(r, code, value);
-        if (__builtin_expect(p == read_unknown, 0)) {
+        const char *value = scan_key(&r->scan, key, &code);
+        bool certain = false;
+        for (;;) {
+            if (__builtin_expect(!value, 0))
+                return NULL;
+            p = field(r, code, value);
+            if (__builtin_expect(p != read_unknown, 1))
+                break;
+            if (certain) {
+                p = code == SCAN_KEY_EV ? read_other_ev(r, value) : scan_skip(&r->scan, value);
+                break;
+            }
             /* Perhaps one that is written with escapes. */
             value = scan_key_hard(&r->scan, key, &code);
-            p = value ? field(r, code, value) : NULL;
-            if (p == read_unknown)
-                p = code == SCAN_KEY_EV ? read_other_ev(r, value) : scan_skip(&r->scan, value);
+            certain = true;
         }
         if (__builtin_expect(!p, 0))
             return NULL;
-        p = scan_space(p, end);
         if (__builtin_expect(p < end && *p == ',', 1)) {
-            p = scan_space(p + 1, end);
+            p++;
+            continue;
+        }
+        p = scan_space(p, end);
+        if (p < end && *p == ',') {
+            p++;
             continue;
         }
         if (p < end && *p == '}')

@@ -20,7 +20,7 @@ struct rest {
 /* --------------------------------------------------------------------------------------------------------
  * rows */
 
-static const char *field_bar(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_bar(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_bar *b = &r->event.bar.bar;
@@ -104,7 +104,7 @@ static const char *field_trade_long(struct read *r, const char *p)
     return read_unknown;
 }
 
-static const char *field_trade(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_trade(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_trade *t = &r->event.trade;
@@ -132,7 +132,7 @@ static const char *field_trade(struct read *r, uint64_t code, const char *p)
     }
 }
 
-static const char *field_quote(struct read *r, uint64_t code, const char *p)
+READ_FIELD field_quote(struct read *r, uint64_t code, const char *p)
 {
     struct scan *s = &r->scan;
     struct pgd_quote *q = &r->event.quote;

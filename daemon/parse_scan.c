@@ -145,6 +145,7 @@ const char *scan_text_hard(struct scan *s, const char *p, struct event_text *ret
 
 const char *scan_key_text(struct scan *s, const char *p, struct event_text *ret_key)
 {
+    p = scan_space(p, s->end);
     if (p >= s->end || *p != '"')
         return scan_fail(s, "a key is expected");
     p = scan_text(s, p, ret_key);
@@ -192,7 +193,32 @@ const char *scan_null(struct scan *s, const char *p, const char *reason)
     return q ? q : scan_fail(s, reason);
 }
 
-const char *scan_count_text(struct scan *s, const char *p, int64_t max, int64_t *ret)
+const char *scan_double_hard(struct scan *s, const char *p, double *ret)
+{
+    struct number n;
+    const char *q = number_scan(p, s->end, &n);
+    if (!q) {
+        *ret = NAN;
+        return scan_null(s, p, "a number is expected");
+    }
+    *ret = number_double(&n);
+    return q;
+}
+
+const char *scan_int_hard(struct scan *s, const char *p, int64_t absent, int64_t *ret)
+{
+    struct number n;
+    const char *q = number_scan(p, s->end, &n);
+    if (!q) {
+        *ret = absent;
+        return scan_null(s, p, "an integer is expected");
+    }
+    if (!number_int64(&n, ret))
+        return scan_fail(s, "a number is no 64-bit integer");
+    return q;
+}
+
+const char *scan_count_text_hard(struct scan *s, const char *p, int64_t max, int64_t *ret)
 {
     if (p < s->end && *p != '"')
         return scan_count(s, p, max, ret);
@@ -235,16 +261,18 @@ const char *scan_decimal(struct scan *s, const char *p, double *ret)
     return after;
 }
 
-const char *scan_symbol(struct scan *s, const char *p, struct event_text *ret)
+const char *scan_symbol_hard(struct scan *s, const char *p, struct event_text *ret)
 {
-    p = scan_text(s, p, ret);
+    struct event_text text;
+    p = scan_text(s, p, &text);
     if (!p)
         return NULL;
-    if (ret->n == 0 || ret->n >= PGD_SYMBOL_MAX)
+    if (text.n == 0 || text.n >= PGD_SYMBOL_MAX)
         return scan_fail(s, "a symbol is empty or too long");
-    for (size_t i = 0; i < ret->n; i++)
-        if ((uint8_t)ret->p[i] < 0x20 || ret->p[i] == 0x7f)
+    for (size_t i = 0; i < text.n; i++)
+        if ((uint8_t)text.p[i] < 0x20 || text.p[i] == 0x7f)
             return scan_fail(s, "a control character in a symbol");
+    *ret = text;
     return p;
 }
 
@@ -261,13 +289,18 @@ static const char *condition(struct scan *s, const char *p, uint16_t *cond, size
 {
     int64_t id;
     struct number n;
-    p = number_scan(p, s->end, &n);
-    if (!p || !number_int64(&n, &id) || id < 0 || id >= UINT16_MAX)
-        return scan_fail(s, "a condition is no integer in range");
+    const char *after = number_short_int(p, s->end, &id);
+    if (!after) {
+        after = number_scan(p, s->end, &n);
+        if (!after || !number_int64(&n, &id))
+            return scan_fail(s, "a condition is no integer");
+    }
+    if (id < 0 || id >= UINT16_MAX)
+        return scan_fail(s, "a condition is out of range");
     if (*count < max)
         cond[*count] = (uint16_t)(id + 1);
     ++*count;
-    return p;
+    return after;
 }
 
 const char *scan_conditions(struct scan *s, const char *p, uint16_t *cond, size_t max, bool *ret_more)
@@ -304,7 +337,7 @@ static uint64_t fnv1a(struct event_text text)
     return h;
 }
 
-const char *scan_id(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed)
+const char *scan_id_hard(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed)
 {
     struct event_text text = {p, 0};
     struct number number;
@@ -452,15 +485,13 @@ const char *scan_match(const char *p, const char *end)
 /* -------------------------------------------------------------------------------------------------------
  * time */
 
-bool scan_time_ns(int64_t raw, int64_t *ret)
+bool scan_time_ns_hard(int64_t raw, int64_t *ret)
 {
-    const int64_t first_s = INT64_C(631152000); /* 1990-01-01 */
-    const int64_t last_s = INT64_C(4102444800); /* 2100-01-01 */
     int64_t per_s = raw >= INT64_C(100000000000000000) ? INT64_C(1000000000)
                     : raw >= INT64_C(100000000000000)  ? 1000000
                     : raw >= INT64_C(100000000000)     ? 1000
                                                        : 1;
-    if (raw < first_s * per_s || raw > last_s * per_s)
+    if (raw < SCAN_FIRST_S * per_s || raw > SCAN_LAST_S * per_s)
         return false;
     *ret = raw * (INT64_C(1000000000) / per_s);
     return true;

@@ -48,7 +48,7 @@ static inline const char *scan_space(const char *p, const char *end)
     return scan_space_rest(p, end);
 }
 
-/* Key at `p`, whole and with escapes resolved, and the position of its value. */
+/* Key at `p` (or behind blanks), whole and with escapes resolved, and the position of its value. */
 const char *scan_key_text(struct scan *s, const char *p, struct event_text *ret_key);
 uint64_t scan_key_code(struct event_text key);
 
@@ -70,12 +70,22 @@ static inline uint64_t scan_zero_byte(uint64_t w)
 static inline const char *scan_key(struct scan *s, const char *p, uint64_t *ret_code)
 {
     uint64_t w = number_load(p, s->end);
-    uint64_t key = w >> 8;
-    unsigned n = (unsigned)__builtin_ctzll(scan_zero_byte(key ^ UINT64_C(0x22222222222222))) / 8;
-    if (__builtin_expect((char)w != '"' || n > 6 || s->end - p < (ptrdiff_t)n + 4 || p[n + 2] != ':', 0))
+    unsigned n;
+    if ((w & UINT64_C(0xffff00ff)) == UINT64_C(0x3a220022)) {
+        n = 1;
+    } else if ((w & UINT64_C(0xffff0000ff)) == UINT64_C(0x3a22000022)) {
+        n = 2;
+    } else {
+        uint64_t quote = scan_zero_byte(w ^ UINT64_C(0x2222222222222200)) & ~UINT64_C(0xff);
+        n = quote ? (unsigned)__builtin_ctzll(quote) / 8 - 1 : 7;
+        if (__builtin_expect((char)w != '"' || n > 4 || (uint8_t)(w >> (8 * n + 16)) != ':', 0))
+            return scan_key_hard(s, p, ret_code);
+    }
+    /* The byte behind the colon, or NUL. */
+    if (__builtin_expect((uint8_t)(w >> (8 * n + 24)) <= ' ', 0))
         return scan_key_hard(s, p, ret_code);
-    *ret_code = key & ((UINT64_C(1) << (8 * n)) - 1);
-    return scan_space(p + n + 3, s->end);
+    *ret_code = (w >> 8) & ((UINT64_C(1) << (8 * n)) - 1);
+    return p + n + 3;
 }
 
 const char *scan_text_hard(struct scan *s, const char *p, struct event_text *ret);
@@ -103,31 +113,22 @@ static inline const char *scan_text(struct scan *s, const char *p, struct event_
 /* "null" at p: the position after it. Anything else fails with `reason`. */
 const char *scan_null(struct scan *s, const char *p, const char *reason);
 
+const char *scan_double_hard(struct scan *s, const char *p, double *ret);
+
 /* A number; null is NaN. */
 static inline const char *scan_double(struct scan *s, const char *p, double *ret)
 {
-    struct number n;
-    const char *q = number_scan(p, s->end, &n);
-    if (__builtin_expect(q == NULL, 0)) {
-        *ret = NAN;
-        return scan_null(s, p, "a number is expected");
-    }
-    *ret = number_double(&n);
-    return q;
+    const char *q = number_short_double(p, s->end, ret);
+    return __builtin_expect(q != NULL, 1) ? q : scan_double_hard(s, p, ret);
 }
+
+const char *scan_int_hard(struct scan *s, const char *p, int64_t absent, int64_t *ret);
 
 /* An integer; null is `absent`. */
 static inline const char *scan_int(struct scan *s, const char *p, int64_t absent, int64_t *ret)
 {
-    struct number n;
-    const char *q = number_scan(p, s->end, &n);
-    if (__builtin_expect(q == NULL, 0)) {
-        *ret = absent;
-        return scan_null(s, p, "an integer is expected");
-    }
-    if (__builtin_expect(!number_int64(&n, ret), 0))
-        return scan_fail(s, "a number is no 64-bit integer");
-    return q;
+    const char *q = number_short_int(p, s->end, ret);
+    return __builtin_expect(q != NULL, 1) ? q : scan_int_hard(s, p, absent, ret);
 }
 
 /* An integer from 0 to max; null is 0. */
@@ -139,8 +140,14 @@ static inline const char *scan_count(struct scan *s, const char *p, int64_t max,
     return p;
 }
 
+const char *scan_count_text_hard(struct scan *s, const char *p, int64_t max, int64_t *ret);
+
 /* As scan_count, and the integer may be in quotes. */
-const char *scan_count_text(struct scan *s, const char *p, int64_t max, int64_t *ret);
+static inline const char *scan_count_text(struct scan *s, const char *p, int64_t max, int64_t *ret)
+{
+    const char *q = number_short_int(p, s->end, ret);
+    return __builtin_expect(q != NULL && *ret <= max, 1) ? q : scan_count_text_hard(s, p, max, ret);
+}
 
 /* Trades of a bar; null is PGD_N_ABSENT. */
 const char *scan_bar_count(struct scan *s, const char *p, uint32_t *ret);
@@ -148,8 +155,23 @@ const char *scan_bar_count(struct scan *s, const char *p, uint32_t *ret);
 /* A decimal in quotes (or a plain number); null is NaN. */
 const char *scan_decimal(struct scan *s, const char *p, double *ret);
 
+const char *scan_symbol_hard(struct scan *s, const char *p, struct event_text *ret);
+
 /* A symbol: 1 to 47 bytes, no control characters. */
-const char *scan_symbol(struct scan *s, const char *p, struct event_text *ret);
+static inline const char *scan_symbol(struct scan *s, const char *p, struct event_text *ret)
+{
+    uint64_t w = number_load(p, s->end);
+    uint64_t stop =
+        (scan_zero_byte(w ^ UINT64_C(0x2222222222222222)) | scan_zero_byte(w ^ UINT64_C(0x5c5c5c5c5c5c5c5c)) |
+         scan_zero_byte(w ^ UINT64_C(0x7f7f7f7f7f7f7f7f)) |
+         ((w - UINT64_C(0x2020202020202020)) & ~w & UINT64_C(0x8080808080808080))) &
+        ~UINT64_C(0xff);
+    unsigned at = stop ? (unsigned)__builtin_ctzll(stop) / 8 : 0;
+    if (__builtin_expect((char)w != '"' || at < 2 || (char)(w >> (8 * at)) != '"', 0))
+        return scan_symbol_hard(s, p, ret);
+    *ret = (struct event_text){p + 1, at - 1};
+    return p + at + 1;
+}
 
 /* true, false or null (false). */
 const char *scan_bool(struct scan *s, const char *p, bool *ret);
@@ -158,7 +180,22 @@ const char *scan_bool(struct scan *s, const char *p, bool *ret);
 const char *scan_conditions(struct scan *s, const char *p, uint16_t *cond, size_t max, bool *ret_more);
 
 /* A trade id, string or number. Digits below 2^63 are their number, anything else is hashed (*ret_hashed). */
-const char *scan_id(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed);
+const char *scan_id_hard(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed);
+
+static inline const char *scan_id(struct scan *s, const char *p, uint64_t *ret, bool *ret_hashed)
+{
+    uint64_t w = number_load(p, s->end);
+    uint64_t x = w >> 8 ^ NUMBER_ZEROS;
+    unsigned bits = (unsigned)__builtin_ctzll(number_others(x) | UINT64_C(0x80) << 56) & ~7u;
+    /* Up to six digits in quotes, the first no zero. */
+    if (__builtin_expect(bits == 0 || bits > 48 || (char)w != '"' || (char)(w >> 8) == '0' ||
+                             (char)(w >> 8 >> bits) != '"',
+                         0))
+        return scan_id_hard(s, p, ret, ret_hashed);
+    *ret = number_eight(x << (64 - bits));
+    *ret_hashed = false;
+    return p + 2 + bits / 8;
+}
 
 /* Any value, syntax checked. */
 const char *scan_skip(struct scan *s, const char *p);
@@ -167,6 +204,17 @@ const char *scan_skip(struct scan *s, const char *p);
 const char *scan_match(const char *p, const char *end);
 
 /* Vendor's time (seconds, ms, us or ns, by magnitude) in ns since 1970. False before 1990 or after 2100. */
-bool scan_time_ns(int64_t raw, int64_t *ret);
+bool scan_time_ns_hard(int64_t raw, int64_t *ret);
+
+#define SCAN_FIRST_S INT64_C(631152000)  /* 1990-01-01 */
+#define SCAN_LAST_S  INT64_C(4102444800) /* 2100-01-01 */
+
+static inline bool scan_time_ns(int64_t raw, int64_t *ret)
+{
+    if (__builtin_expect(raw < SCAN_FIRST_S * 1000 || raw > SCAN_LAST_S * 1000, 0))
+        return scan_time_ns_hard(raw, ret);
+    *ret = raw * 1000000;
+    return true;
+}
 
 #endif

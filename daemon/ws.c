@@ -148,7 +148,7 @@ static size_t utf8_char(const uint8_t *p, size_t n)
     return (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f) ? 0 : 4;
 }
 
-static bool is_utf8(const uint8_t *p, size_t n)
+bool ws_is_utf8(const uint8_t *p, size_t n)
 {
     const uint64_t high = UINT64_C(0x8080808080808080);
     for (;;) {
@@ -225,7 +225,7 @@ static int take_control(struct ws_decoder *d, const struct frame *f, const uint8
     if (f->opcode == WS_CLOSE) {
         if (ws_close_code(data, f->payload) < 0)
             return fail(d, -EPROTO, "a close code that must not be sent");
-        if (f->payload > 2 && !is_utf8(data + 2, f->payload - 2))
+        if (f->payload > 2 && !ws_is_utf8(data + 2, f->payload - 2))
             return fail(d, -EILSEQ, "a close reason is not UTF-8");
         d->closed = true;
     }
@@ -249,7 +249,7 @@ static int take_data(struct ws_decoder *d, const struct frame *f, size_t at, con
     const uint8_t *data = d->buf + d->message;
     size_t size = d->message_size;
     d->message_size = 0;
-    if (d->opcode == WS_TEXT && !is_utf8(data, size))
+    if (d->opcode == WS_TEXT && !ws_is_utf8(data, size))
         return fail(d, -EILSEQ, "a text message is not UTF-8");
     sink->message(sink->user, d->opcode, data, size);
     return 0;

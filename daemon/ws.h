@@ -53,6 +53,9 @@ int ws_decoder_take(struct ws_decoder *d, size_t size, const struct ws_sink *sin
     __attribute__((warn_unused_result));
 const char *ws_decoder_reason(const struct ws_decoder *d);
 
+/* Well-formed UTF-8: no overlong forms, surrogates, or anything beyond U+10FFFF. */
+bool ws_is_utf8(const uint8_t *p, size_t n);
+
 /* ----------------------------------------------------------------------------------------------------
  * sending */
 
