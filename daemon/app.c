@@ -121,12 +121,16 @@ static void on_engine_failed(void *user, int error)
     uv_async_send(&app->engine_failed);
 }
 
-static void on_rest_count(void *user, const char *what, uint64_t add)
+void app_count(struct app *app, const char *what, uint64_t add)
 {
-    struct app *app = user;
     for (unsigned i = 0; i < PGD_COUNTER_COUNT; i++)
         if (strcmp(pgd_counter_infos[i].name, what) == 0)
             pgd_count(&app->bus.board, (enum pgd_counter_id)i, add);
+}
+
+static void on_rest_count(void *user, const char *what, uint64_t add)
+{
+    app_count(user, what, add);
 }
 
 static void on_rest_refused(void *user, long status, const char *message)

@@ -61,6 +61,9 @@ int app_run(struct config *config, const char *config_path);
 /* Begins a clean stop with this exit code. Idempotent. */
 void app_stop(struct app *app, int exit_code);
 
+/* Adds to a counter of the board by its name. */
+void app_count(struct app *app, const char *what, uint64_t add);
+
 /* A cluster goes on without its stream: see that it is polled over REST. */
 void app_poll_start(struct app *app);
 

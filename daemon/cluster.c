@@ -182,6 +182,12 @@ static void on_conn(void *user, const struct pgd_conn *conn)
     pgd_board_notify(board);
 }
 
+static void on_count(void *user, const char *what, uint64_t add)
+{
+    struct cluster *c = user;
+    app_count(c->app, what, add);
+}
+
 static bool others_left(const struct app *app)
 {
     for (int i = 0; i < PGD_CLUSTERS; i++)
@@ -229,6 +235,7 @@ int cluster_open(struct cluster *c, struct app *app, const struct config_cluster
         .data = feed_sink(app->feed, config->name),
         .batch = on_batch,
         .conn = on_conn,
+        .count = on_count,
         .pair = on_pair,
         .stopped = on_stopped,
         .user = c,
