@@ -107,8 +107,7 @@ static bool walk_next(struct walk *w, struct sim_bar *ret)
     return false;
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * windows */
+/* ----------------------------------------------------------------------------------------- windows */
 
 static int32_t month_start(int32_t day, int64_t months)
 {
@@ -198,8 +197,7 @@ static void collect(struct sim_rest *rest, const struct query *q, struct page *p
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * rendering */
+/* --------------------------------------------------------------------------------------- rendering */
 
 static void add_bar(struct sim_text *out, const struct sim_symbol *symbol, const struct sim_bar *bar,
                     bool plain, const char *ticker)
@@ -282,8 +280,7 @@ static void add_page(struct sim_rest *rest, const struct query *q, const struct 
     sim_text_char(out, '}');
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * parsing */
+/* ----------------------------------------------------------------------------------------- parsing */
 
 static bool parse_range(struct sim_rest *rest, struct query *q)
 {

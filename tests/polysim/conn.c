@@ -23,7 +23,7 @@ static void update_poll(struct sim_conn *conn)
     if (conn->dead || conn->silent)
         return;
     int events = UV_READABLE;
-    bool more = sim_conn_pending(conn) > 0 && !conn->waiting;
+    bool more = (sim_conn_pending(conn) > 0 || conn->eager) && !conn->waiting;
     if (conn->blocked || more)
         events |= UV_WRITABLE;
     uv_poll_start(&conn->poll, events, on_poll);

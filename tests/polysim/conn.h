@@ -40,6 +40,7 @@ struct sim_conn {
     bool tls;
     bool dead; /* nothing more may be done with it */
     bool silent;
+    bool eager; /* `drained` is called whenever the socket takes more, not only after something was sent */
 
     /* Private. */
     int fd;

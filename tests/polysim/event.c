@@ -91,7 +91,9 @@ bool sim_event_fractional(int64_t size)
 
 int64_t sim_event_ns(const struct sim_symbol *symbol, int64_t minute, int32_t at, uint32_t q)
 {
-    return (minute + at) * INT64_C(1000000) + (int64_t)(sim_hash(symbol->key, (uint64_t)minute, q) % 1000000);
+    /* Below the ms in the order of q, whose steps a minute divide 18000. */
+    int64_t below = (int64_t)(q % 18000) * 50 + (int64_t)(sim_hash(symbol->key, (uint64_t)minute, q) % 50);
+    return (minute + at) * INT64_C(1000000) + below;
 }
 
 const char *sim_event_conditions(const struct sim_symbol *symbol, int64_t minute,

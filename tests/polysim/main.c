@@ -44,8 +44,7 @@ void sim_say(const struct sim *sim, const char *format, ...)
     va_end(args);
 }
 
-/* -----------------------------------------------------------------------------------------------------
- * listening */
+/* --------------------------------------------------------------------------------------- listening */
 
 struct listener {
     struct sim *sim;
@@ -132,8 +131,7 @@ static int write_ports(const struct sim *sim)
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * running */
+/* ----------------------------------------------------------------------------------------- running */
 
 struct program {
     struct sim sim;
@@ -180,7 +178,12 @@ static int start_market(struct sim *sim, char *err, size_t err_size)
     }
     sim->stepped = sim->clock_start;
     sim->clock_origin = uv_hrtime();
-    int r = sim_universe_init(&sim->universe, sim->options.seed, sim->options.symbols, err, err_size);
+    int r = 0;
+    for (size_t i = 0; i < sim->options.scenario_count && r == 0; i++)
+        r = sim_scenarios_load(&sim->scenarios, sim->options.scenarios[i], err, err_size);
+    if (r < 0)
+        return r;
+    r = sim_universe_init(&sim->universe, sim->options.seed, sim->options.symbols, err, err_size);
     if (r < 0)
         return r;
     sim_market_init(&sim->market, sim->options.seed);
@@ -253,6 +256,7 @@ static void finish(struct program *program)
     uv_walk(&sim->loop, close_handle, NULL);
     uv_run(&sim->loop, UV_RUN_DEFAULT);
     uv_loop_close(&sim->loop);
+    sim_scenarios_fini(&sim->scenarios);
     sim_feed_free(sim->feed);
     sim_history_free(sim->history);
     sim_market_fini(&sim->market);

@@ -51,8 +51,7 @@ static void *grown(void *memory, uint32_t *room, uint32_t need, size_t each)
     return more;
 }
 
-/* ---------------------------------------------------------------------------------------------------------
- * clock */
+/* ------------------------------------------------------------------------------------------- clock */
 
 /* Volatility and activity over the minutes of a New York day, once for full and once for early days. */
 static struct shape {
@@ -162,8 +161,7 @@ bool sim_market_open(const struct sim_symbol *symbol, int64_t t)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------
- * level */
+/* ------------------------------------------------------------------------------------------- level */
 
 /* Variance 1, range +-2.45: close enough to a bell. */
 static double bell(uint64_t bits)
@@ -249,8 +247,7 @@ static int64_t on_tick(double price, int64_t tick)
     return (ticks < 1 ? 1 : ticks) * tick;
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * trades */
+/* ------------------------------------------------------------------------------------------ trades */
 
 static uint32_t draw_count(double mean, uint64_t bits, uint32_t most)
 {

@@ -171,6 +171,10 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv)
             fputs(usage, stdout);
             return 1;
         }
+        if (strcmp(argv[i], "--list-scenarios") == 0) {
+            sim_scenarios_list();
+            return 1;
+        }
         if (strcmp(argv[i], "--quiet") == 0) {
             options->quiet = true;
             continue;

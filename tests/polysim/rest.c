@@ -124,8 +124,7 @@ void sim_rest_string(struct sim_text *out, const char *key, const char *value)
     sim_text_json(out, value);
 }
 
-/* ----------------------------------------------------------------------------------------------------------
- * routes */
+/* ------------------------------------------------------------------------------------------ routes */
 
 /* '*' stands for one segment of any text. */
 static const struct {
@@ -144,6 +143,18 @@ static const struct {
     {{"v3", "reference", "conditions"}, 3, sim_rest_conditions, SIM_PLAN_FREE},
     {{"v1", "marketstatus", "now"}, 3, sim_rest_status_now, SIM_PLAN_FREE},
     {{"v1", "marketstatus", "upcoming"}, 3, sim_rest_status_upcoming, SIM_PLAN_FREE},
+    {{"v2", "snapshot", "locale", "us", "markets", "stocks", "tickers"},
+     7,
+     sim_rest_snapshots,
+     SIM_PLAN_STARTER},
+    {{"v2", "snapshot", "locale", "us", "markets", "stocks", "tickers", "*"},
+     8,
+     sim_rest_snapshot,
+     SIM_PLAN_STARTER},
+    {{"v3", "trades", "*"}, 3, sim_rest_trades, SIM_PLAN_ADVANCED},
+    {{"v3", "quotes", "*"}, 3, sim_rest_quotes, SIM_PLAN_ADVANCED},
+    {{"v2", "last", "trade", "*"}, 4, sim_rest_last_trade, SIM_PLAN_ADVANCED},
+    {{"v2", "last", "nbbo", "*"}, 4, sim_rest_last_quote, SIM_PLAN_ADVANCED},
 };
 
 static bool matches(size_t route, const struct sim_request *request)

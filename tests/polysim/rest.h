@@ -55,6 +55,12 @@ void sim_rest_conditions(struct sim_rest *rest);
 void sim_rest_status_now(struct sim_rest *rest);
 void sim_rest_status_upcoming(struct sim_rest *rest);
 
+/* The latest trade or quote up to now. False: none within a week. */
+bool sim_rest_find_trade(struct sim_rest *rest, const struct sim_symbol *symbol, int64_t *ret_minute,
+                         struct sim_trade *ret);
+bool sim_rest_find_quote(struct sim_rest *rest, const struct sim_symbol *symbol, int64_t *ret_minute,
+                         struct sim_quote *ret);
+
 void sim_rest_snapshots(struct sim_rest *rest);
 void sim_rest_snapshot(struct sim_rest *rest);
 void sim_rest_trades(struct sim_rest *rest);

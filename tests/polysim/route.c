@@ -4,9 +4,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "control.h"
 #include "rest.h"
 #include "session.h"
 #include "sim.h"
+#include "trouble.h"
 
 static void name_request(struct sim *sim, struct sim_request *request)
 {
@@ -16,23 +18,37 @@ static void name_request(struct sim *sim, struct sim_request *request)
              (unsigned long long)sim_hash(sim->options.seed, id, 2));
 }
 
+static void answer(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply)
+{
+    struct sim *sim = conn->sim;
+    if (strcmp(request->segments[0], "sim") == 0) {
+        sim_control(sim, request, reply);
+    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
+        reply->status = 405;
+        reply->type = "text/plain";
+        sim_text_str(&reply->body, "method not allowed\n");
+    } else {
+        sim_rest_handle(sim, request, reply, conn->tls);
+    }
+    sim_reply_send(conn, request, reply);
+}
+
 void sim_route(struct sim_conn *conn, struct sim_request *request)
 {
     struct sim *sim = conn->sim;
     name_request(sim, request);
     sim->stats.requests++;
-    if (strcasecmp(request->upgrade, "websocket") == 0) {
-        sim_session_upgrade(conn, request);
-        return;
-    }
+    conn->shape = (struct sim_shape){0};
+    bool upgrade = strcasecmp(request->upgrade, "websocket") == 0;
+    const struct sim_rule *rule = NULL;
+    if (strcmp(request->segments[0], "sim") != 0)
+        rule = sim_scenarios_request(&sim->scenarios, upgrade ? SIM_UPGRADE : SIM_REQUEST, request->path);
     struct sim_reply reply = {.status = 200};
-    if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        reply.status = 405;
-        reply.type = "text/plain";
-        sim_text_str(&reply.body, "method not allowed\n");
-    } else {
-        sim_rest_handle(sim, request, &reply, conn->tls);
+    if (!rule || !sim_trouble_request(conn, request, rule, &reply)) {
+        if (upgrade)
+            sim_session_upgrade(conn, request, rule);
+        else
+            answer(conn, request, &reply);
     }
-    sim_reply_send(conn, request, &reply);
     sim_reply_fini(&reply);
 }

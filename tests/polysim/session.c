@@ -6,7 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "burst.h"
 #include "feed.h"
+#include "garble.h"
+#include "trouble.h"
 
 #define PING_EVERY 30.0
 
@@ -15,15 +18,29 @@ static const char max_connections[] =
     "account. "
     "Please contact support at https://polygon.io/contact to increase your limit.";
 
-/* ------------------------------------------------------------------------------------------------------
- * sending */
+/* ----------------------------------------------------------------------------------------- sending */
+
+/* The message, in fragments with pings between them where a rule wants that. */
+static void add_frames(const struct sim_session *s, struct sim_text *out, const char *text, size_t size)
+{
+    if (s->fragment == 0 || size <= s->fragment) {
+        sim_frame_write(out, true, SIM_TEXT, text, size);
+        return;
+    }
+    for (size_t at = 0; at < size; at += s->fragment) {
+        size_t piece = size - at < s->fragment ? size - at : s->fragment;
+        sim_frame_write(out, at + piece == size, at ? SIM_CONT : SIM_TEXT, text + at, piece);
+        if (at == 0)
+            sim_frame_write(out, true, SIM_PING, "between", 7);
+    }
+}
 
 void sim_session_text(struct sim_session *session, const char *text, size_t size)
 {
-    struct sim_text frame = {0};
-    sim_frame_write(&frame, true, SIM_TEXT, text, size);
-    sim_conn_write(session->conn, frame.data, frame.size);
-    sim_text_fini(&frame);
+    struct sim_text frames = {0};
+    add_frames(session, &frames, text, size);
+    sim_conn_write(session->conn, frames.data, frames.size);
+    sim_text_fini(&frames);
     session->sim->stats.messages_out++;
 }
 
@@ -38,20 +55,39 @@ void sim_session_status(struct sim_session *session, const char *status, const c
     sim_conn_flush(session->conn);
 }
 
+/* A late message goes out behind the next one. */
+static void send_in_turn(struct sim_session *s, const struct sim_text *text)
+{
+    if (s->late && s->held.size == 0) {
+        add_frames(s, &s->held, text->data, text->size);
+    } else {
+        sim_session_text(s, text->data, text->size);
+        sim_conn_write(s->conn, s->held.data, s->held.size);
+        s->held.size = 0;
+    }
+    s->late = false;
+}
+
 static void send_events(struct sim_session *s)
 {
     if (s->event_count == 0)
         return;
     s->messages++;
-    struct sim_text text = {0};
+    sim_trouble_before(s, SIM_MESSAGE, s->messages);
+    struct sim_text text = {0}, spaced = {0};
     sim_text_char(&text, '[');
     sim_text_add(&text, s->events.data, s->events.size);
     sim_text_char(&text, ']');
-    sim_session_text(s, text.data, text.size);
+    if (s->spaces)
+        sim_garble_spaces(&spaced, text.data, text.size);
+    send_in_turn(s, s->spaces ? &spaced : &text);
+    s->spaces = false;
+    sim_text_fini(&spaced);
     sim_text_fini(&text);
     s->sim->stats.events_out += s->event_count;
     s->events.size = 0;
     s->event_count = 0;
+    sim_trouble_after(s, SIM_MESSAGE, s->messages);
 }
 
 void sim_session_event(struct sim_session *session, const char *event, size_t size)
@@ -97,8 +133,7 @@ void sim_session_evict(struct sim_session *session)
         sim_session_close(session, 1008, "");
 }
 
-/* -------------------------------------------------------------------------------------------------
- * subscriptions */
+/* ----------------------------------------------------------------------------------- subscriptions */
 
 static bool topic_allowed(const struct sim_session *s, enum sim_topic topic)
 {
@@ -166,7 +201,7 @@ static void change_pair(struct sim_session *s, const char *pair, bool on, struct
     bool changed = known ? set_known(s, topic, name, on) : set_unknown(s, pair, on);
     if (!changed)
         return;
-    s->held += on ? 1 : (size_t)-1;
+    s->pairs += on ? 1 : (size_t)-1;
     char message[512];
     snprintf(message, sizeof(message), "%ssubscribed to: %s", on ? "" : "un", pair);
     if (acks->size)
@@ -212,8 +247,31 @@ static void apply_pair(void *user, const char *pair)
     change_pair(change->session, pair, change->on, &change->acks);
 }
 
+static void send_acks(struct sim_session *s, const struct sim_text *acks)
+{
+    struct sim_text text = {0};
+    sim_text_char(&text, '[');
+    for (size_t i = 0; i < acks->size; i++) {
+        /* Statuses are flat objects: one ends wherever a brace closes. */
+        bool ends = s->spread && acks->data[i] == '}' && i + 1 < acks->size;
+        sim_text_char(&text, acks->data[i]);
+        if (!ends)
+            continue;
+        sim_text_char(&text, ']');
+        sim_session_text(s, text.data, text.size);
+        text.size = 1;
+        i++;
+    }
+    sim_text_char(&text, ']');
+    if (acks->size)
+        sim_session_text(s, text.data, text.size);
+    sim_text_fini(&text);
+}
+
 static void change_subscriptions(struct sim_session *s, const char *params, bool on)
 {
+    if (on && sim_trouble_before(s, SIM_SUBSCRIBE, ++s->subscribes))
+        return;
     char *copy = strdup(params), *again = strdup(params);
     struct change change = {.session = s, .on = on};
     if (copy && again && on)
@@ -223,23 +281,17 @@ static void change_subscriptions(struct sim_session *s, const char *params, bool
     } else if (again) {
         each_pair(again, apply_pair, &change);
         sim_feed_subscriptions_changed(s->sim->feed);
-        if (change.acks.size) {
-            struct sim_text text = {0};
-            sim_text_char(&text, '[');
-            sim_text_add(&text, change.acks.data, change.acks.size);
-            sim_text_char(&text, ']');
-            sim_session_text(s, text.data, text.size);
-            sim_text_fini(&text);
-        }
+        send_acks(s, &change.acks);
     }
     sim_text_fini(&change.acks);
     free(copy);
     free(again);
     sim_conn_flush(s->conn);
+    if (on && !s->conn->dead)
+        sim_trouble_after(s, SIM_SUBSCRIBE, s->subscribes);
 }
 
-/* ------------------------------------------------------------------------------------------------
- * authentication */
+/* ---------------------------------------------------------------------------------- authentication */
 
 static void refuse(struct sim_session *s, const char *message)
 {
@@ -261,7 +313,7 @@ static void evict_older(struct sim_session *s)
 
 static void authenticate(struct sim_session *s, const char *key)
 {
-    if (s->state == SIM_STREAMING)
+    if (s->state != SIM_WAITS_FOR_AUTH || sim_trouble_before(s, SIM_AUTH, ++s->auths))
         return;
     if (strcmp(key, s->sim->options.key) != 0) {
         refuse(s, "authentication failed");
@@ -278,10 +330,10 @@ static void authenticate(struct sim_session *s, const char *key)
     s->state = SIM_STREAMING;
     s->streaming_since = sim_elapsed(s->sim);
     evict_older(s);
+    sim_trouble_after(s, SIM_AUTH, s->auths);
 }
 
-/* -----------------------------------------------------------------------------------------------------
- * receiving */
+/* --------------------------------------------------------------------------------------- receiving */
 
 static void on_message(void *user, enum sim_opcode opcode, const char *data, size_t size)
 {
@@ -346,6 +398,13 @@ static size_t on_input(struct sim_conn *conn, char *data, size_t size)
     return size;
 }
 
+static void on_drained(struct sim_conn *conn)
+{
+    struct sim_session *s = conn->user;
+    if (s->burst)
+        sim_burst_continue(s);
+}
+
 static void on_closed(struct sim_conn *conn)
 {
     struct sim_session *s = conn->user;
@@ -361,6 +420,8 @@ static void on_freed(struct sim_conn *conn)
     struct sim_session *s = conn->user;
     sim_frame_reader_fini(&s->reader);
     sim_text_fini(&s->events);
+    sim_text_fini(&s->held);
+    sim_burst_free(s->burst);
     for (size_t i = 0; i < s->unknown_count; i++)
         free(s->unknown[i]);
     free(s->unknown);
@@ -369,11 +430,14 @@ static void on_freed(struct sim_conn *conn)
 }
 
 static const struct sim_conn_handler session_handler = {
-    .input = on_input, .closed = on_closed, .freed = on_freed};
+    .input = on_input, .drained = on_drained, .closed = on_closed, .freed = on_freed};
 
 void sim_session_tick(struct sim_session *session)
 {
     double now = sim_elapsed(session->sim);
+    sim_trouble_tick(session);
+    if (session->conn->dead)
+        return;
     if (session->state == SIM_ENDING) {
         if (now - session->since > 2)
             sim_conn_finish(session->conn);
@@ -394,8 +458,7 @@ void sim_session_tick(struct sim_session *session)
     sim_conn_flush(session->conn);
 }
 
-/* -----------------------------------------------------------------------------------------------------
- * handshake */
+/* --------------------------------------------------------------------------------------- handshake */
 
 static bool cluster_of(const struct sim_request *request, enum sim_asset *ret)
 {
@@ -450,7 +513,23 @@ static bool key_valid(const char *key)
            strspn(key, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/") == 22;
 }
 
-void sim_session_upgrade(struct sim_conn *conn, const struct sim_request *request)
+static void answer_upgrade(struct sim_conn *conn, const struct sim_request *request,
+                           const struct sim_rule *rule)
+{
+    bool wrong = rule && rule->action == SIM_DO_BAD_ACCEPT, none = rule && rule->action == SIM_DO_NO_ACCEPT;
+    char accept[29];
+    sim_frame_accept(wrong ? "AAAAAAAAAAAAAAAAAAAAAA==" : request->ws_key, accept);
+    struct sim_text head = {0};
+    sim_text_str(&head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n");
+    if (!none)
+        sim_text_printf(&head, "Sec-WebSocket-Accept: %s\r\n", accept);
+    sim_text_str(&head, "\r\n");
+    sim_conn_write(conn, head.data, head.size);
+    sim_text_fini(&head);
+}
+
+void sim_session_upgrade(struct sim_conn *conn, const struct sim_request *request,
+                         const struct sim_rule *rule)
 {
     enum sim_asset cluster;
     if (!cluster_of(request, &cluster)) {
@@ -473,14 +552,7 @@ void sim_session_upgrade(struct sim_conn *conn, const struct sim_request *reques
     }
     conn->handler = &session_handler;
     conn->user = s;
-    char accept[29];
-    sim_frame_accept(request->ws_key, accept);
-    struct sim_text head = {0};
-    sim_text_printf(&head,
-                    "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    "Sec-WebSocket-Accept: %s\r\n\r\n",
-                    accept);
-    sim_conn_write(conn, head.data, head.size);
-    sim_text_fini(&head);
+    answer_upgrade(conn, request, rule);
     sim_session_status(s, "connected", "Connected Successfully");
+    sim_trouble_after(s, SIM_CONNECTED, 1);
 }

@@ -8,6 +8,7 @@
 #include "sim.h"
 
 #define SIM_EVENTS_PER_MESSAGE 128
+#define SIM_STARTS_MAX         (2 * SIM_EVENTS_PER_MESSAGE) /* rules add events */
 
 enum sim_state { SIM_WAITS_FOR_AUTH, SIM_STREAMING, SIM_ENDING };
 
@@ -25,19 +26,28 @@ struct sim_session {
 
     uint8_t *topics; /* by symbol: bits of enum sim_topic */
     unsigned every;  /* wildcards: bits */
-    size_t held;     /* pairs subscribed to, known and unknown */
+    size_t pairs;    /* pairs subscribed to, known and unknown */
     char **unknown;  /* pairs of tickers that do not exist: acknowledged, then silent */
     size_t unknown_count;
 
-    struct sim_text events;                /* of the next message, joined by commas */
-    size_t starts[SIM_EVENTS_PER_MESSAGE]; /* where each begins */
+    struct sim_text events;        /* of the next message, joined by commas */
+    size_t starts[SIM_STARTS_MAX]; /* where each begins */
     size_t event_count;
-    uint64_t messages; /* data messages sent */
-    struct sim_burst *burst;
+    uint64_t messages, auths, subscribes; /* data messages sent, requests received */
+    struct sim_burst *burst;              /* being sent; or NULL */
+
+    /* Set by rules. */
+    uint64_t streamed_ms; /* up to which `after` rules have been looked at */
+    size_t fragment;      /* bytes a fragment; 0: whole messages */
+    bool spread, late, spaces;
+    struct sim_text held; /* the message that is late, framed */
+    int64_t revise_due;   /* minutes ago; 0: nothing */
 };
 
-/* The handshake. Answers with 101 and the connected message, or an HTTP error. */
-void sim_session_upgrade(struct sim_conn *conn, const struct sim_request *request);
+/* The handshake. Answers with 101 and the connected message, or an HTTP error. rule: what goes wrong with it,
+ * or NULL. */
+void sim_session_upgrade(struct sim_conn *conn, const struct sim_request *request,
+                         const struct sim_rule *rule);
 
 static inline bool sim_session_wants(const struct sim_session *s, size_t symbol, enum sim_topic topic)
 {

@@ -9,6 +9,7 @@
 #include "cert.h"
 #include "conn.h"
 #include "market.h"
+#include "scenario.h"
 
 enum sim_plan { SIM_PLAN_FREE, SIM_PLAN_STARTER, SIM_PLAN_ADVANCED };
 
@@ -49,6 +50,7 @@ struct sim {
     struct sim_universe universe;
     struct sim_market market;
     struct sim_history *history;
+    struct sim_scenarios scenarios;
     struct sim_conn *conns;
     struct sim_session *sessions;
     struct sim_stats stats;
