@@ -1,4 +1,5 @@
 /* number.c - doubles as text. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 #include "out.h"
 
 /* 15 digits always survive decimal to binary to decimal, so if they read back they are the shortest form (%g
- * drops the zeros at their end); 17 always read back. */
+ * drops the zeros at their end); 17 always read back. Subnormal numbers have fewer digits. */
 void number_text(char *to, size_t size, double x)
 {
     if (x == 0) {
@@ -18,7 +19,7 @@ void number_text(char *to, size_t size, double x)
         snprintf(to, size, "%lld", (long long)x);
         return;
     }
-    for (int digits = 15; digits <= 17; digits++) {
+    for (int digits = fabs(x) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(to, size, "%.*g", digits, x);
         if (strtod(to, NULL) == x)
             return;

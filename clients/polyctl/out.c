@@ -100,7 +100,7 @@ static void cell_text(char *to, size_t size, const struct cell *c, bool local)
 static void header_text(char *to, size_t size, const struct cell *c, bool local)
 {
     bool clock = c->kind == CELL_TIME_MS || c->kind == CELL_TIME_NS;
-    snprintf(to, size, "%s%s%s", c->name, clock ? " " : "", !clock ? "" : local ? tzname[0] : "UTC");
+    snprintf(to, size, "%s%s%s", c->name, clock ? " " : "", !clock ? "" : local ? "local" : "UTC");
 }
 
 static int stream_width(const struct cell *c)

@@ -70,38 +70,40 @@ static int read_options(struct subscribe *s, const struct args *args)
     return EXIT_OK;
 }
 
-static bool running(const struct pgd_client *client)
+/* 0: there is a daemon and its bus is open; -EAGAIN: it is about to be. */
+static int running(const struct pgd_client *client)
 {
     struct pgd_status status;
     pgd_get_status(client, &status);
-    return status.alive;
+    if (!status.alive)
+        return PGD_ERR_NO_DAEMON;
+    return status.run_state == PGD_RUN_STARTING ? -EAGAIN : 0;
 }
 
-/* Attaches to a running daemon; with --wait until there is one. */
+/* Attaches to a running daemon; with --wait until there is one. One that is starting is always waited for. */
 static int attach(struct subscribe *s)
 {
     const char *instance = ctl_instance(s->args);
     bool told = false;
     for (;;) {
         int r = pgd_open(&s->client, instance);
-        if (r == 0 && running(s->client))
+        if (r == 0 && (r = running(s->client)) == 0)
             return EXIT_OK;
-        if (r == 0) {
-            pgd_close(s->client);
-            s->client = NULL;
-            r = PGD_ERR_NO_DAEMON;
-        }
-        bool may_come = r == PGD_ERR_NO_DAEMON || r == PGD_ERR_NO_INSTANCE || r == -EAGAIN;
-        if (r == -EINVAL || !may_come || !args_has(s->args, OPT_WAIT))
+        pgd_close(s->client);
+        s->client = NULL;
+        bool wait = args_has(s->args, OPT_WAIT);
+        bool may_come = r == -EAGAIN || (wait && (r == PGD_ERR_NO_DAEMON || r == PGD_ERR_NO_INSTANCE));
+        if (!may_come)
             return r == -EINVAL ? (say(instance, "not an instance name"), EXIT_USAGE) : ctl_fail(instance, r);
         if (monotonic_ns() >= s->deadline_ns) {
             say(instance, "no daemon in time");
             return EXIT_TIMEOUT;
         }
-        if (!told)
+        if (!told && r != -EAGAIN) {
             say(instance, "no daemon is running; waiting for one");
-        told = true;
-        poll(NULL, 0, 200);
+            told = true;
+        }
+        poll(NULL, 0, 50);
     }
 }
 
@@ -150,6 +152,8 @@ static int ensure(struct subscribe *s, const char *symbol, int64_t wait_ns)
     size_t n = strlen(symbol);
     bool named = strncmp(text, symbol, n) == 0 && strncmp(text + n, ": ", 2) == 0;
     say(symbol, "%s", named ? text + n + 2 : text[0] ? text : pgd_strerror(r));
+    if (state != 0 && state != PGD_SYM_UNKNOWN && (r == PGD_ERR_OFF || r == PGD_ERR_DENIED))
+        return EXIT_OK; /* it is held; others may ask for the topic */
     return r == PGD_ERR_NO_DAEMON ? EXIT_NO_DAEMON : EXIT_FAILED;
 }
 
