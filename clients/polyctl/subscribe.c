@@ -152,7 +152,8 @@ static int ensure(struct subscribe *s, const char *symbol, int64_t wait_ns)
     size_t n = strlen(symbol);
     bool named = strncmp(text, symbol, n) == 0 && strncmp(text + n, ": ", 2) == 0;
     say(symbol, "%s", named ? text + n + 2 : text[0] ? text : pgd_strerror(r));
-    if (state != 0 && state != PGD_SYM_UNKNOWN && (r == PGD_ERR_OFF || r == PGD_ERR_DENIED))
+    if (pgd_find(s->client, symbol) >= 0 && state != PGD_SYM_UNKNOWN &&
+        (r == PGD_ERR_OFF || r == PGD_ERR_DENIED))
         return EXIT_OK; /* it is held; others may ask for the topic */
     return r == PGD_ERR_NO_DAEMON ? EXIT_NO_DAEMON : EXIT_FAILED;
 }

@@ -100,8 +100,8 @@ def lapped():
     """A stopped reader: what it prints and what it reports lost make up exactly what was written."""
     with Bus() as bus:
         bus("symbol AAPL")
-        with Running(bus, "subscribe", "AAPL", "--trades", "--json", "--history", "0") as p:
-            bus("flood AAPL 0 1")
+        bus("flood AAPL 0 1")
+        with Running(bus, "subscribe", "AAPL", "--trades", "--json") as p:
             assert json.loads(p.out())["seq"] is None  # sequence 0 is an absent one
             os.kill(p.process.pid, signal.SIGSTOP)
             bus("flood AAPL 1 5000")
@@ -118,8 +118,8 @@ def lapped():
 def lapped_strictly():
     with Bus() as bus:
         bus("symbol AAPL")
-        with Running(bus, "subscribe", "AAPL", "--trades", "--json", "--history", "0", "--strict") as p:
-            bus("flood AAPL 1 1")
+        bus("flood AAPL 1 1")
+        with Running(bus, "subscribe", "AAPL", "--trades", "--json", "--strict") as p:
             p.out()
             os.kill(p.process.pid, signal.SIGSTOP)
             bus("flood AAPL 2 5000")
