@@ -23,7 +23,8 @@ struct capture {
     unsigned line;
 };
 
-static void capture_log(cyaml_log_t level, void *user, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void capture_log(cyaml_log_t level, void *user,
+                                                              const char *format, va_list args)
 {
     struct capture *capture = user;
     char text[512];
@@ -159,8 +160,8 @@ static int read_file(const char *path, char **ret, size_t *ret_size)
 /* Lays the file on what is there; takes `name`. */
 static int add_file(struct layers *l, char *name)
 {
-    char *text;
-    size_t size;
+    char *text = NULL;
+    size_t size = 0;
     int r = read_file(name, &text, &size);
     if (r < 0) {
         fail_read(l, name, r);

@@ -177,7 +177,8 @@ static bool make_room(struct client *client, size_t more)
     return true;
 }
 
-static void answer(struct client *client, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void answer(struct client *client, const char *format,
+                                                         va_list args)
 {
     char text[ANSWER_MAX];
     if (client->closing || client->doomed)
