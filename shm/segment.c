@@ -350,8 +350,8 @@ static bool layout_equal(const struct pgd_map *map, const struct pgd_owner *owne
            map->geometry_size == layout->geometry_size && map->schema_count == layout->field_count &&
            map->schema_stride == sizeof(struct pgd_field) &&
            memcmp(map->base + map->geometry_offset, layout->geometry, fixed_bytes(layout)) == 0 &&
-           memcmp(map->base + map->schema_offset, layout->fields,
-                  layout->field_count * sizeof(struct pgd_field)) == 0;
+           (layout->field_count == 0 || memcmp(map->base + map->schema_offset, layout->fields,
+                                               layout->field_count * sizeof(struct pgd_field)) == 0);
 }
 
 static int set_access(int fd, const struct pgd_owner *owner)
@@ -452,7 +452,8 @@ static void write_head(struct pgd_map *map, const struct pgd_owner *owner, const
     memcpy(h.name, layout->name, strlen(layout->name));
     memcpy(map->base, &h, sizeof h);
     memcpy(map->base + h.geometry_offset, layout->geometry, layout->geometry_size);
-    memcpy(map->base + h.schema_offset, layout->fields, layout->field_count * sizeof(struct pgd_field));
+    if (layout->field_count != 0)
+        memcpy(map->base + h.schema_offset, layout->fields, layout->field_count * sizeof(struct pgd_field));
     h.magic = PGD_MAGIC;
     (void)header_check(map, &h, layout->kind);
 }
