@@ -215,11 +215,15 @@ THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B
 tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN)
 
+# Ours, the reference of the same run, and the ratio, as JSON lines.
+.PHONY: bench bench-feed
 bench: bench-ring bench-engine bench-feed
-	@for b in $(filter-out %bench_ring %bench_engine %bench_feed,$(BENCH_BIN)); do $$b || exit 1; done
-bench-%: $(B)/tests/bench/bench_%
+	@for b in $(filter-out %bench_ring %bench_engine %bench_path,$(BENCH_BIN)); do $$b || exit 1; done
+bench-ring bench-engine: bench-%: $(B)/tests/bench/bench_%
 	@$<
-bench bench-feed: $(BENCH_BIN) all
+bench-feed: all $(B)/tests/bench/bench_path $(B)/tests/bench/helper_drain
+	@$(B)/tests/bench/bench_path
+	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
 
 cross:
 	@tests/bootstrap cross
