@@ -3,7 +3,9 @@
  *
  * One queue for all; requests_per_minute is kept; 429 waits a whole minute (or Retry-After); 5xx and network
  * errors back off and are tried again a few times; 401 stops REST for good; 403 refuses that request. Pages
- * are followed by next_url, verbatim, to the configured hosts only. Main thread. */
+ * are followed by next_url, verbatim, to the configured hosts only. A page that broke off midway is asked for
+ * again: its first rows may come twice. Tries are spaced by stream.backoff_*. Hooks and done may call every
+ * function of this header but rest_new. Main thread. */
 #ifndef DAEMON_REST_H
 #define DAEMON_REST_H
 
@@ -32,7 +34,8 @@ struct rest_aggs {
     int64_t from_ms;      /* both ends inclusive */
     int64_t to_ms;
     bool newest_first; /* sort=desc: the newest rows come first, so that max_rows keeps the newest */
-    uint64_t max_rows; /* pages are followed until so many rows came */
+    uint64_t max_rows; /* pages are followed until so many rows came, 0: all; also asked for as the size of a
+                          page */
 };
 
 struct rest_done {
@@ -42,7 +45,8 @@ struct rest_done {
     uint64_t rows;
 };
 
-/* Rows go to `sink` (class BAR) page by page, then `done` once. Urgent requests go before the others. */
+/* Rows go to `sink` (class BAR) page by page, then `done` once, never from within the call. Urgent requests
+ * go before the others. -ENOMEM; -EINVAL: ticker too long; -ECANCELED: after rest_free. */
 int rest_get_aggs(struct rest *rest, const struct rest_aggs *what, bool urgent, const struct parse_sink *sink,
                   void (*done)(void *user, const struct rest_done *done), void *user)
     __attribute__((warn_unused_result));
