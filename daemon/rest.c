@@ -110,9 +110,12 @@ static void rest_retry(struct rest *rest, struct rest_job *job, int error, const
 static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, long status,
                           const char *message)
 {
+    struct rest_jobs ended; /* what a callback asks for anew waits for the loop's next turn */
     struct rest_job *job;
-    while ((job = TAILQ_FIRST(jobs))) {
-        TAILQ_REMOVE(jobs, job, link);
+    TAILQ_INIT(&ended);
+    TAILQ_CONCAT(&ended, jobs, link);
+    while ((job = TAILQ_FIRST(&ended))) {
+        TAILQ_REMOVE(&ended, job, link);
         if (job->get) {
             http_get_cancel(job->get);
             rest->flying--;
