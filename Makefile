@@ -1,5 +1,6 @@
 # polygond - one Makefile, no recursion. `make help` lists the targets.
 VERSION := 0.1.0
+MAKEFLAGS += --no-builtin-rules
 
 V ?= release
 O ?= build
@@ -142,7 +143,7 @@ TEST_BIN  := $(patsubst %.c,$(B)/%,$(TEST_SRC))
 BENCH_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN  := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
-HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/chaos/helper_*.c tests/abi/helper_*.c tests/cli/helper_*.c))
+HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/*/helper_*.c))
 TEST_LIBS := $(LIBSIM) $(LIBDAEMON) $(LIBCLIENT) $(LIBKERNELS) $(LIBSHM) $(if $(REF_SRC),$(LIBREF))
 TEST_LD   := $(DAEMON_LD) $(SIM_LD) -lcmocka -lm -lpthread
 
