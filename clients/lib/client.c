@@ -145,9 +145,9 @@ void pgd_get_status(const struct pgd_client *client, struct pgd_status *ret)
                            .heartbeat_age_ns = pgd_board_heartbeat_age_ns(b),
                            .memory = b->map.size};
     copy_text(s.instance, sizeof s.instance, client->instance);
-    copy_text(s.version, sizeof s.version, b->board.version);
+    copy_text(s.version, sizeof s.version, now.version);
     copy_text(s.engine, sizeof s.engine, now.engine);
-    copy_text(s.control, sizeof s.control, b->board.control);
+    copy_text(s.control, sizeof s.control, now.control);
     for (uint32_t i = 0; i < s.segments; i++) {
         struct pgd_segment_entry e;
         if (pgd_board_segment(b, i, &e) == 0)

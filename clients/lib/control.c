@@ -133,10 +133,10 @@ int pgd_control(struct pgd_client *client, const char *request, pgd_line_fn *lin
 {
     int64_t now = pgd__now_ns();
     int64_t deadline = timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
-    char path[sizeof client->board.board.control];
-    memcpy(path, client->board.board.control, sizeof path);
-    path[sizeof path - 1] = '\0';
-    int fd = dial(path, deadline);
+    struct pgd_board board; /* as the present run wrote it */
+    pgd_board_get(&client->board, &board);
+    board.control[sizeof board.control - 1] = '\0';
+    int fd = dial(board.control, deadline);
     if (fd < 0)
         return fd;
     struct answer answer;

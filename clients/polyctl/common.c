@@ -75,7 +75,8 @@ const char *cluster_word(unsigned cluster)
 
 const char *state_word(unsigned state)
 {
-    static const char *const words[] = {[PGD_SYM_CHECKING] = "checking",
+    static const char *const words[] = {[0] = "idle", /* kept from an earlier run, not held */
+                                        [PGD_SYM_CHECKING] = "checking",
                                         [PGD_SYM_UNKNOWN] = "unknown",
                                         [PGD_SYM_WANTED] = "wanted",
                                         [PGD_SYM_LIVE] = "live",

@@ -610,7 +610,7 @@ static int ask(struct bus *b, const char *text, struct answer *a, int64_t timeou
     *a = (struct answer){.listener = socket(AF_UNIX, SOCK_STREAM, 0), .text = text};
     assert_int_equal(bind(a->listener, (struct sockaddr *)&addr, sizeof addr), 0);
     assert_int_equal(listen(a->listener, 1), 0);
-    snprintf(b->client->board.board.control, sizeof b->client->board.board.control, "%s", addr.sun_path);
+    snprintf(b->w.board.board->control, sizeof b->w.board.board->control, "%s", addr.sun_path);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, answer_once, a), 0);
     char said[64] = "";
