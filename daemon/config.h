@@ -56,7 +56,7 @@ struct config_rest {
     uint32_t timeout_s;
     uint32_t max_body_bytes;
     bool warm;       /* fetch history for the indicators at start and for new symbols */
-    uint32_t poll_s; /* REST-only mode: ask for new bars every so often, 0: never */
+    uint32_t poll_s; /* a cluster without a WebSocket: ask for new bars every so often, 0: 60 */
 };
 
 struct config_bus {

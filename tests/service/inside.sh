@@ -26,11 +26,13 @@ until_true() { # what, command...
 prop() { systemctl show -P "$1" $unit; }
 inode() { stat -c %i /dev/shm/polygond.main.bars.1m; }
 is() { [ "$1" = "$2" ] || fail "$3: $1, not $2"; ok "$3"; }
-live() { polyctl list | grep -q '^AAPL .*live'; }
+# A board keeps what it said when its daemon died: only that of a running one counts.
+live() { systemctl is-active --quiet $unit && polyctl list | grep -q '^AAPL .*live'; }
 logged() { [ -n "$(journalctl -o cat -n 1 "$@")" ]; }
 
 # ---------------------------------------------------------------------------------------------- as an operator installs
 ip link set lo up 2>/dev/null || :
+mkdir -p /etc/sysusers.d
 cp /test/systemd/sysusers.d/polygond.conf /etc/sysusers.d/
 systemd-sysusers
 useradd --no-create-home --groups polygond reader
@@ -63,7 +65,7 @@ is "$(prop ActiveState)" active "Type=notify: started when it said READY=1"
 is "$(prop StatusText)" running "its status is shown"
 until_true "AAPL is live" live
 pid=$(prop MainPID)
-is "$(stat -c %U /proc/"$pid")" root "it cannot be looked into (not dumpable)"
+is "$(stat -c %U /proc/"$pid"/environ)" root "it cannot be looked into (not dumpable)"
 is "$(ps -o user= -p "$pid" | tr -d ' ')" polygond "it runs as its own user"
 ! tr '\0' '\n' </proc/"$pid"/environ | grep -q service-test-key || fail "key in the environment"
 ! tr '\0' '\n' </proc/"$pid"/cmdline | grep -q service-test-key || fail "key in the arguments"
