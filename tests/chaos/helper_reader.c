@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ struct reader {
     struct pgd_bars_reader bars;
     uint64_t epoch;
     uint64_t last_seq;
-    uint64_t lost_before;
-    int64_t seen[ROWS_MAX]; /* minute of row i, -1 unknown */
+    bool seen[ROWS_MAX]; /* by minute: it was read once, so it must be there in every later pass */
+    bool now[ROWS_MAX];
     struct account account;
 };
 
@@ -60,7 +61,6 @@ static bool attach(struct reader *r, enum pgd_from from)
         pgd_board_detach(&r->board);
         return false;
     }
-    r->lost_before = 0;
     return true;
 }
 
@@ -84,30 +84,39 @@ static void check_trade(struct reader *r, const struct pgd_trade *t)
     r->last_seq = t->seq;
 }
 
-static void check_row(struct reader *r, uint64_t index)
+/* False when the row cannot be told at this moment. */
+static bool check_row(struct reader *r, uint64_t index)
 {
     struct pgd_bar b;
     double units[128];
     int result = pgd_bars_row(&r->bars, 0, index, &b, r->bars.geo.columns <= 128 ? units : NULL);
-    if (result == -EOVERFLOW)
-        return;
-    if (result == -EAGAIN) { /* a daemon died in it: the next one repairs it */
+    if (result <= 0) { /* -EAGAIN: a daemon died in it, and the next one repairs it */
         r->account.waiting++;
-        return;
-    }
-    if (result <= 0) {
-        r->account.rows_lost += r->seen[index] >= 0;
-        return;
+        return false;
     }
     r->account.rows++;
     int64_t minute = (b.t - BAR0) / 60000;
     bool whole = b.o == b.h && b.o == b.l && b.o == b.c && b.o == b.v && b.o == b.vw &&
                  fmod(b.o, 1000000) == (double)(minute + 1);
-    if (!whole)
+    if (!whole || minute < 0 || minute >= ROWS_MAX)
         r->account.torn++;
-    if (r->seen[index] >= 0 && r->seen[index] != minute)
-        r->account.rows_lost++;
-    r->seen[index] = minute;
+    else
+        r->now[minute] = true;
+    return true;
+}
+
+/* Rows may move up while we read upward (a late bar is inserted): none can be missed that way. */
+static void look_at_rows(struct reader *r)
+{
+    bool complete = true;
+    memset(r->now, 0, sizeof r->now);
+    uint64_t head = pgd_bars_rows(&r->bars, 0);
+    for (uint64_t i = 0; i < head && i < ROWS_MAX - 1; i++)
+        complete &= check_row(r, i);
+    for (uint64_t k = 0; k < ROWS_MAX && complete; k++) {
+        r->account.rows_lost += r->seen[k] && !r->now[k];
+        r->seen[k] |= r->now[k];
+    }
 }
 
 static void look(struct reader *r)
@@ -117,14 +126,7 @@ static void look(struct reader *r)
     while ((result = pgd_tape_get(&r->tape, &t)) != 0)
         if (result == 1)
             check_trade(r, &t);
-    uint64_t head = pgd_bars_rows(&r->bars, 0);
-    for (uint64_t i = 0; i < head && i < ROWS_MAX; i++)
-        check_row(r, i);
-    for (uint64_t i = head; i < ROWS_MAX; i++)
-        if (r->seen[i] >= 0) {
-            r->account.rows_lost++;
-            r->seen[i] = -1;
-        }
+    look_at_rows(r);
     uint64_t epoch = pgd_board_epoch(&r->board);
     r->account.epochs += epoch != r->epoch;
     r->epoch = epoch;
@@ -136,7 +138,6 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     r.instance = argv[1];
-    memset(r.seen, 0xff, sizeof r.seen);
     struct sigaction action = {.sa_handler = on_term};
     sigaction(SIGTERM, &action, NULL);
     for (int i = 0; !attach(&r, PGD_FROM_OLDEST); i++) {

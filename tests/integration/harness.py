@@ -4,6 +4,7 @@ Everything is started by this process, waited for by condition with a generous d
 process, no folder, no segment.
 """
 import contextlib
+import datetime
 import glob
 import json
 import os
@@ -35,6 +36,15 @@ def until(condition, what, deadline=DEADLINE, step=0.05):
         if time.monotonic() > end:
             raise AssertionError("waited %.0f s in vain: %s" % (deadline, what))
         time.sleep(step)
+
+
+def session_start(hour="11:00"):
+    """A recent Tuesday or Wednesday in session, for polysim's --start: recent, so that the daemon's warm-up (which looks back from
+    the wall clock) finds its history; those two weekdays, since of the exchange's holidays only fixed dates can fall on them."""
+    day = datetime.date.today() - datetime.timedelta(days=2)
+    while day.weekday() not in (1, 2) or (day.month, day.day) in ((1, 1), (6, 19), (7, 4), (12, 25)):
+        day -= datetime.timedelta(days=1)
+    return "%sT%s" % (day.isoformat(), hour)
 
 
 def check(condition, what):

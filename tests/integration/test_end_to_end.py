@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import BUILD, KEY, Place, check, main, until  # noqa: E402
+from harness import BUILD, KEY, Place, check, main, session_start, until  # noqa: E402
 
-START = "2026-03-18T11:00"  # a Wednesday, in session, after the change to daylight time
+START = session_start()
 FIELDS = ["o", "h", "l", "c", "v", "vw", "n"]
 COLUMNS = ["sma_20", "ema_12", "rsi_14", "macd", "macd_signal", "macd_hist", "bb_upper", "bb_middle", "bb_lower", "atr_14",
            "stoch_k", "stoch_d", "obv", "vwap", "vwap_ext"]
