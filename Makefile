@@ -246,7 +246,14 @@ install: all
 	install -m 755 $(LIBSO) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libpolygond.so.1 $(DESTDIR)$(PREFIX)/lib/libpolygond.so
 	install -m 644 $(LIBCLIENT) $(DESTDIR)$(PREFIX)/lib/
-	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' clients/lib/polygond.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/polygond.pc
+	sed 's|@PREFIX@|$(PREFIX)|; s|@VERSION@|$(VERSION)|' clients/lib/polygond.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/libpolygond.pc
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions polygond/python man/man1 man/man5 man/man8)
+	install -m 644 clients/completions/polyctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/polyctl
+	install -m 644 clients/completions/_polyctl $(DESTDIR)$(PREFIX)/share/zsh/site-functions/
+	install -m 644 clients/python/polygond.py $(DESTDIR)$(PREFIX)/share/polygond/python/
+	@if command -v scdoc >/dev/null; then for f in polyctl.1 polygond.yaml.5 polygond.8; do \
+	  scdoc <docs/man/$$f.scd >$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$$f || exit 1; done; \
+	else echo 'scdoc not found: no man pages'; fi
 
 clean:
 	rm -rf $(O)

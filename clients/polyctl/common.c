@@ -8,6 +8,8 @@
 
 #include "polyctl.h"
 
+#define COMMAND_WAIT_NS INT64_C(30000000000)
+
 void say(const char *what, const char *why, ...)
 {
     char text[512];
@@ -57,6 +59,22 @@ struct pgd_client *ctl_open(const struct args *args, int *ret_code)
         *ret_code = ctl_fail(instance, r);
     }
     return NULL;
+}
+
+int ctl_command(const struct args *args, const char *request)
+{
+    int code = EXIT_OK;
+    char text[256] = "";
+    struct pgd_client *client = ctl_open(args, &code);
+    if (!client)
+        return code;
+    int r = pgd_control(client, request, NULL, NULL, COMMAND_WAIT_NS, text, sizeof text);
+    pgd_close(client);
+    if (r < 0 && text[0] && r != PGD_ERR_DENIED) {
+        say(request, "%s", text);
+        return EXIT_FAILED;
+    }
+    return r < 0 ? ctl_fail(request, r) : EXIT_OK;
 }
 
 static const char *word_of(const char *const *words, unsigned count, unsigned i)

@@ -74,6 +74,9 @@ void say(const char *what, const char *why, ...) __attribute__((format(printf, 2
 struct pgd_client *ctl_open(const struct args *args, int *ret_code);
 const char *ctl_instance(const struct args *args);
 
+/* Sends a request without operands over the control socket; exit code, explained. */
+int ctl_command(const struct args *args, const char *request);
+
 /* Exit code of a library error about `what`, which is said. */
 int ctl_fail(const char *what, int error);
 

@@ -175,6 +175,17 @@ def shows_pending():
         assert status["pending"][1] == {"cluster": "stocks", "symbol": "MSFT", "topic": "T.MSFT", "state": "refused"}
 
 
+def commands():
+    answers = {"reload": "error failed bus.symbols: cannot be changed while running\n", "stop": "ok stopping\n"}
+    with Control(lambda request: answers[request]) as control, Bus(control.path) as bus:
+        assert polyctl(bus, "stop") == (0, "", "")
+        assert polyctl(bus, "reload") == (1, "", "polyctl: reload: bus.symbols: cannot be changed while running\n")
+        answers["stop"] = "error denied only root and the daemon's user\n"
+        code, _, err = polyctl(bus, "stop")
+        assert code == 1 and err.startswith("polyctl: stop: not permitted"), err
+        assert control.requests == ["stop", "reload", "stop"]
+
+
 def exit_codes():
     with Bus() as bus:
         bus("symbol AAPL")
@@ -234,7 +245,7 @@ def completes():
         def words(*w):
             return polyctl(None, "complete", "--", *w)[1].split()
 
-        assert words("s") == ["subscribe", "status", "stat"]
+        assert words("s") == ["subscribe", "status", "stat", "stop"]
         assert words("help", "sub") == ["subscribe"]
         assert words("--instance", bus.name, "get", "A") == ["AAPL", "AMZN"]
         assert words("--instance", bus.name, "subscribe", "--bars", "") == ["1m", "1s"]
@@ -247,4 +258,4 @@ def completes():
 
 if __name__ == "__main__":
     run(image_then_live, dies_and_returns, wedged_daemon, waits_for_a_daemon, replaced_segment, lapped, lapped_strictly,
-        asks_for_symbols, shows_pending, exit_codes, closed_stdout, repeated_stat, completes)
+        asks_for_symbols, shows_pending, commands, exit_codes, closed_stdout, repeated_stat, completes)
