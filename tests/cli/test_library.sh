@@ -29,7 +29,7 @@ if command -v g++ >/dev/null; then
         "$tmp/use"
     done
 fi
-nm -D --defined-only "$so" | sed -n 's/.* T //p' | sort >"$tmp/exported"
+nm -D --defined-only "$so" | sed -n 's/@.*//; s/.* T //p' | sort >"$tmp/exported"
 sed -n 's/^PGD_API.*[ *]\(pgd_[a-z_]*\)(.*/\1/p' "$header" | sort >"$tmp/declared"
 diff -u "$tmp/declared" "$tmp/exported"
 [ "$(wc -l <"$tmp/declared")" -gt 30 ]
