@@ -182,6 +182,7 @@ int sim_action_parse(struct sim_rule *rule, enum sim_when when, const char *text
     }
     snprintf(rule->text, sizeof(rule->text), "%s", text);
     int got = sscanf(text, "%lld %lld", (long long *)&rule->numbers[0], (long long *)&rule->numbers[1]);
+    got = got < 0 ? 0 : got; /* sscanf of nothing */
     if (got < numbers_needed(rule->action) || (got > 0 && rule->numbers[0] < 0) ||
         (got > 1 && rule->numbers[1] < 0)) {
         snprintf(err, err_size, "'%s' needs %s", actions[action].name, actions[action].arguments);
