@@ -23,6 +23,8 @@ static const char *const all[] = {"sma_20", "sma_1",    "ema_12",      "ema_200"
                                   "atr_14", "atr_3",    "stoch",       "stoch_5_1_2", "obv",       "mfi_14",
                                   "vwap",   "vwap_ext", "vwap_20",     "stoch_2_4_9", "sma_50"};
 
+static const char *const windows[] = {"sma_20", "wma_9", "stoch"};
+
 static uint64_t seed;
 
 struct world {
@@ -178,7 +180,7 @@ static void one_round(uint64_t round)
     double price = prices[round % 4];
     enum pgd_session session = round % 3 == 2 ? PGD_SESSION_UTC : PGD_SESSION_US;
     size_t count = sizeof all / sizeof all[0];
-    switch (round % 5) {
+    switch (round % 6) {
     case 0:
         history(ROWS_MAX, 400, price, false, session, NULL, 0);
         break;
@@ -187,6 +189,9 @@ static void one_round(uint64_t round)
         history(ROWS_MAX, ROWS_MAX, price, false, session, all, count);
         break;
     case 3:
+        history(ROWS_MAX, ROWS_MAX, price, false, session, windows, 3);
+        break;
+    case 4:
         history(400, 100, price, false, session, all, count);
         break;
     default:

@@ -279,6 +279,20 @@ static void revisions_far_apart(void **state)
     world_free(w);
 }
 
+/* Two corrections within one window: the second one's rows are the last to be rewritten. */
+static void revisions_near_each_other(void **state)
+{
+    (void)state;
+    static const char *const windows[] = {"sma_20", "wma_5"};
+    struct world *w = world_new(windows, 2, ROWS + 1, 2000);
+    revise(w, 100);
+    revise(w, 111);
+    struct pgk_change change = compute(w, 100);
+    assert_in_range(change.done_end, 131, 160);
+    expect_streamed(w);
+    world_free(w);
+}
+
 /* The daemon may fall behind by more than a ring: what is still held is computed, from a fresh start. */
 static void lapped(void **state)
 {
@@ -413,7 +427,8 @@ static void recover_unreported(void **state)
     world_free(w);
 }
 
-/* Died between the first and the last row of a recompute, checkpoints of two origins in the plane. */
+/* Died between the first and the last row of a recompute: every row has its bar's tag, those from 750 on the
+ * values of before, and the checkpoints are of two origins. */
 static void recover_interrupted(void **state)
 {
     (void)state;
@@ -422,7 +437,7 @@ static void recover_interrupted(void **state)
     revise(w, 700);
     ref_begin_revision(&w->segment, 0, 750); /* stops it there */
     (void)compute(w, 500);
-    ref_revise(&w->segment, 0, 750, &w->bars[750]);
+    ref_bar(&w->segment, 0, 750)->rev &= (uint16_t)~1u;
     ref_series(&w->segment, 0)->recompute = 501; /* as it stood in the middle */
     recover_expects(w, 500);
     expect_streamed(w);
@@ -502,6 +517,7 @@ int main(void)
         cmocka_unit_test(many_series),
         cmocka_unit_test(revision_coalesces),
         cmocka_unit_test(revisions_far_apart),
+        cmocka_unit_test(revisions_near_each_other),
         cmocka_unit_test(lapped),
         cmocka_unit_test(wrapping_changes_nothing),
         cmocka_unit_test(busy_append),

@@ -76,6 +76,8 @@ static void averages(void **state)
     expect_closes("sma_3", c, sma, 5);
     expect_closes("ema_3", c, ema, 5);
     expect_closes("wma_3", c, wma, 5);
+    static const double apart[] = {1, 1e16, -1e16}, nothing[] = {NONE, NONE, 0}; /* added oldest first */
+    expect_closes("sma_3", apart, nothing, 3);
     expect_closes("sma_1", c, self, 5);
     expect_closes("ema_1", c, self, 5);
     expect_closes("wma_1", c, self, 5);

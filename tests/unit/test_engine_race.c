@@ -1,0 +1,185 @@
+/* The main thread appends and revises while the engine computes: two threads, one queue of changes, as in the
+ * daemon. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reference/reference.h"
+#include "reference/segment.h"
+
+#define ROWS    40000u
+#define CHANGES 20000u
+
+struct world {
+    struct pgk_plan *plan;
+    struct ref_segment segment;
+    struct pgk_engine *engine;
+    pthread_t thread;
+    struct ref_market market;
+    pthread_mutex_t mutex;
+    pthread_cond_t more;
+    bool closed;
+    bool busy;
+    size_t queued;
+    struct pgk_change queue[CHANGES];
+    uint64_t count;
+    struct pgd_bar bars[ROWS];
+};
+
+static size_t take(struct world *w, struct pgk_change *ret)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->busy = false;
+    pthread_cond_broadcast(&w->more);
+    while (w->queued == 0 && !w->closed)
+        pthread_cond_wait(&w->more, &w->mutex);
+    size_t count = w->queued;
+    memcpy(ret, w->queue, count * sizeof *ret);
+    w->queued = 0;
+    w->busy = count > 0;
+    pthread_mutex_unlock(&w->mutex);
+    return count;
+}
+
+static void *engine_thread(void *arg)
+{
+    struct world *w = arg;
+    struct pgk_change *changes = calloc(CHANGES, sizeof *changes);
+    for (size_t count = take(w, changes); count > 0; count = take(w, changes))
+        if (pgk_engine_compute(w->engine, 0, changes, count) != 0)
+            abort();
+    free(changes);
+    return NULL;
+}
+
+static void report(struct world *w, uint64_t from)
+{
+    pthread_mutex_lock(&w->mutex);
+    assert_true(w->queued < CHANGES);
+    w->queue[w->queued++] = (struct pgk_change){.from = from, .end = w->count};
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+/* Until the engine has done all that was reported. */
+static void settle(struct world *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    while (w->queued > 0 || w->busy)
+        pthread_cond_wait(&w->more, &w->mutex);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+static void append(struct world *w)
+{
+    ref_market_next(&w->market, &w->bars[w->count]);
+    (void)ref_append(&w->segment, 0, &w->bars[w->count]);
+    w->count++;
+}
+
+static uint64_t change_history(struct world *w)
+{
+    uint64_t row = w->count;
+    if (row < 30 || (row < 4000 && ref_next(&w->market.random) % 4 == 0)) {
+        append(w);
+        return row;
+    }
+    row -= 1 + ref_next(&w->market.random) % 30;
+    ref_market_correct(&w->market, &w->bars[row]);
+    ref_revise(&w->segment, 0, row, &w->bars[row]);
+    return row;
+}
+
+static struct world *world_new(uint32_t capacity)
+{
+    struct world *w = calloc(1, sizeof *w);
+    char err[128];
+    assert_non_null(w);
+    assert_int_equal(pgk_plan_new(&w->plan, NULL, 0, err, sizeof err), 0);
+    ref_segment_init(&w->segment, w->plan, 1, capacity, 16, false);
+    ref_open(&w->segment, 0, PGD_SESSION_US);
+    ref_market_init(&w->market, capacity, 100);
+    w->engine = ref_engine(w->plan, &w->segment);
+    assert_int_equal(pthread_mutex_init(&w->mutex, NULL), 0);
+    assert_int_equal(pthread_cond_init(&w->more, NULL), 0);
+    assert_int_equal(pthread_create(&w->thread, NULL, engine_thread, w), 0);
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    w->closed = true;
+    pthread_cond_broadcast(&w->more);
+    pthread_mutex_unlock(&w->mutex);
+    assert_int_equal(pthread_join(w->thread, NULL), 0);
+    pthread_cond_destroy(&w->more);
+    pthread_mutex_destroy(&w->mutex);
+    pgk_engine_free(w->engine);
+    ref_segment_fini(&w->segment);
+    pgk_plan_free(w->plan);
+    free(w);
+}
+
+static void revised_meanwhile(void **state)
+{
+    (void)state;
+    struct world *w = world_new(4001);
+    struct ref_segment fresh;
+    for (size_t i = 0; i < CHANGES; i++)
+        report(w, change_history(w));
+    settle(w);
+    ref_stream(&fresh, w->plan, w->bars, w->count, 4001, PGD_SESSION_US);
+    assert_int_equal(ref_difference(&w->segment, &fresh), w->count);
+    assert_int_equal(ref_series(&w->segment, 0)->recompute, 0);
+    ref_segment_fini(&fresh);
+    world_free(w);
+}
+
+/* A row's mean of 20, straight from the history. */
+static long double mean_20(const struct world *w, uint64_t row)
+{
+    long double sum = 0;
+    for (uint64_t i = row - 19; i <= row; i++)
+        sum += (long double)w->bars[i].c;
+    return sum / 20;
+}
+
+/* In a small ring rows leave while they are read. What is published then is right, or absent because the
+ * window was gone. */
+static void lapped_meanwhile(void **state)
+{
+    (void)state;
+    struct world *w = world_new(40);
+    while (w->count + 40 < ROWS) {
+        for (int i = 0; i < 15; i++)
+            append(w);
+        report(w, w->count - 15);
+        for (int i = 0; i < 24; i++)
+            append(w);
+        settle(w);
+        for (uint64_t i = ref_oldest(&w->segment); i < ref_series(&w->segment, 0)->computed; i++) {
+            double got = ref_value(&w->segment, 0, i, 0);
+            bool right = isnan(got) || fabsl((long double)got - mean_20(w, i)) <= 1e-10L * mean_20(w, i);
+            if (ref_fresh(&w->segment, 0, i) && !right)
+                fail_msg("row %llu: %.17g, not %.17Lg", (unsigned long long)i, got, mean_20(w, i));
+        }
+    }
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(revised_meanwhile),
+        cmocka_unit_test(lapped_meanwhile),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
