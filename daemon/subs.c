@@ -19,12 +19,13 @@ TAILQ_HEAD(pair_list, pair);
 struct pair {
     TAILQ_ENTRY(pair) all;
     TAILQ_ENTRY(pair) link; /* in `list` */
-    struct pair_list *list; /* todo, again, leave or flight; NULL none */
+    struct pair_list *list; /* todo, again, leave, flight or news; NULL none */
     struct pair *chain;     /* of the hash bucket */
     unsigned topic;         /* bit number */
     enum pair_state state;
     bool wanted;
     bool suspect;    /* refused or unanswered before: asked for after the others */
+    bool blamed;     /* refused alone on this connection */
     unsigned limit;  /* pairs that a message with this one may hold */
     unsigned silent; /* times it was asked for on this connection and nothing came */
     char symbol[PGD_SYMBOL_MAX];
@@ -46,6 +47,7 @@ struct subs {
     struct pair_list again[SUBS_TOPICS];
     struct pair_list leave;
     struct pair_list flight;
+    struct pair_list news; /* held, and wanted again before they were given back */
     struct pair **hash;
     size_t hash_size; /* a power of two */
     size_t count;
@@ -121,6 +123,7 @@ struct subs *subs_new(enum pgd_cluster cluster, uint64_t ack_timeout_ms, const s
     TAILQ_INIT(&subs->all);
     TAILQ_INIT(&subs->leave);
     TAILQ_INIT(&subs->flight);
+    TAILQ_INIT(&subs->news);
     for (unsigned t = 0; t < SUBS_TOPICS; t++) {
         TAILQ_INIT(&subs->todo[t]);
         TAILQ_INIT(&subs->again[t]);
@@ -276,7 +279,10 @@ static int subs_want_one(struct subs *subs, const char *symbol, unsigned topic)
         pair->suspect = true;
     pair->silent = 0;
     subs_set(subs, pair, pair->state == PAIR_REFUSED ? PAIR_IDLE : pair->state, true);
-    subs_place(subs, pair);
+    if (pair->state == PAIR_HELD)
+        subs_move(subs, pair, &subs->news);
+    else
+        subs_place(subs, pair);
     return 0;
 }
 
@@ -313,6 +319,7 @@ void subs_lost(struct subs *subs)
         bool held = p->state == PAIR_HELD || p->state == PAIR_LEAVING;
         p->limit = SUBS_PAIRS;
         p->silent = 0;
+        p->blamed = false;
         subs_set(subs, p, PAIR_IDLE, p->wanted);
         subs_move(subs, p, NULL);
         subs_place(subs, p);
@@ -353,8 +360,19 @@ static struct pair_list *subs_next_list(struct subs *subs)
     return NULL;
 }
 
+/* Reported from the loop and not from within the wish. */
+static void subs_tell_news(struct subs *subs)
+{
+    struct pair *p;
+    while ((p = TAILQ_FIRST(&subs->news))) {
+        subs_move(subs, p, NULL);
+        subs_report(subs, p, 1, "");
+    }
+}
+
 size_t subs_message(struct subs *subs, uint64_t now_ms, char buf[SUBS_BYTES])
 {
+    subs_tell_news(subs);
     if (subs->flight_left)
         return 0;
     subs_sweep(subs);
@@ -415,8 +433,7 @@ static void subs_acked(struct subs *subs, struct pair *pair)
     subs_set(subs, pair, PAIR_HELD, pair->wanted);
     subs_move(subs, pair, NULL);
     subs_place(subs, pair);
-    if (pair->wanted)
-        subs_report(subs, pair, 1, "");
+    subs_report(subs, pair, 1, "");
 }
 
 static void subs_success_one(struct subs *subs, bool held, const char *wire, size_t size)
@@ -481,15 +498,22 @@ static void subs_halve(struct subs *subs)
     }
 }
 
-static bool subs_streak(struct subs *subs, unsigned topic, bool alone)
+/* May the rest of the refused message be given up, too? */
+static bool subs_streak(const struct subs *subs, unsigned topic)
 {
-    struct streak *streak = &subs->streaks[topic];
+    const struct streak *streak = &subs->streaks[topic];
+    return streak->count >= SUBS_STREAK && strcmp(streak->text, subs->flight_text) == 0;
+}
+
+/* The same pair asked for and refused again says nothing new about its topic. */
+static void subs_blame(struct subs *subs, struct pair *pair)
+{
+    struct streak *streak = &subs->streaks[pair->topic];
     bool same = strcmp(streak->text, subs->flight_text) == 0;
-    if (!alone)
-        return same && streak->count >= SUBS_STREAK;
-    streak->count = same ? streak->count + 1 : 1;
+    if (!pair->blamed)
+        streak->count = same ? streak->count + 1 : 1;
+    pair->blamed = true;
     memcpy(streak->text, subs->flight_text, sizeof(streak->text));
-    return true;
 }
 
 /* The message on its way was refused and no more answers are to be expected. */
@@ -503,9 +527,10 @@ static void subs_judge(struct subs *subs)
             subs_left(subs, p, text);
         return;
     }
-    unsigned topic = TAILQ_FIRST(&subs->flight)->topic;
-    bool each = subs_streak(subs, topic, subs->flight_left == 1) || subs->flight_errors >= subs->flight_left;
-    if (!each) {
+    p = TAILQ_FIRST(&subs->flight);
+    if (subs->flight_left == 1)
+        subs_blame(subs, p);
+    else if (subs->flight_errors < subs->flight_left && !subs_streak(subs, p->topic)) {
         subs_halve(subs);
         return;
     }
