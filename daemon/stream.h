@@ -28,7 +28,8 @@ struct stream_hooks {
     /* State, counts or reason changed; `conn` as it should stand on the board. */
     void (*conn)(void *user, const struct pgd_conn *conn);
     /* A pair was acknowledged (how = 1), unsubscribed (0), refused by the vendor or never acknowledged (-1;
-     * `message` says why). On loss of the connection every acknowledged pair is reported with 0 once. */
+     * `message` says why). On loss of the connection every acknowledged pair is reported with 0 once. A
+     * pair wanted again before it was given back is reported with 1 again. */
     void (*pair)(void *user, const char *symbol, enum pgd_topic topic, int how, const char *message);
     void (*stopped)(void *user, enum stream_stop why, const char *message);
     /* Counters of counters.def that only the stream can count: ws_connects, ws_drops, ws_idle_drops,
