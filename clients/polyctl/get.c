@@ -13,8 +13,7 @@ struct get {
     char stream[PGD_SEGMENT_MAX];
     int stream_id;
     uint64_t rows;
-    const char *names[ROW_COLUMNS_MAX];
-    unsigned name_count;
+    struct row_columns indicators;
     double columns[ROW_COLUMNS_MAX];
     struct row row;
 };
@@ -26,8 +25,7 @@ static void print_bar(struct get *g, const struct pgd_bar *bar, const double *co
                            .timespan = g->stream + strlen("bars."),
                            .bar = bar,
                            .columns = columns,
-                           .names = g->names,
-                           .column_count = g->name_count,
+                           .indicators = &g->indicators,
                            .flags = flags,
                            .seconds = strcmp(g->stream, "bars.1s") == 0,
                            .what = what};
@@ -126,7 +124,7 @@ static int get_all(struct get *g, const struct args *args)
     g->stream_id = pgd_stream(g->client, g->stream);
     if (g->stream_id < 0)
         return ctl_fail(g->stream, g->stream_id);
-    g->name_count = row_names(g->client, g->stream_id, g->names);
+    row_columns(&g->indicators, g->client, g->stream_id);
     for (int i = 0; i < args->operand_count && code == EXIT_OK; i++) {
         if (g->out.format == OUT_TEXT && args->operand_count > 1)
             fprintf(g->out.file, "%s%s\n", i ? "\n" : "", args->operands[i]);

@@ -34,7 +34,7 @@ void number_brief(char *to, size_t size, double x, unsigned flags)
         snprintf(to, size, "-");
     else if (a >= 1e10)
         snprintf(to, size, "%.4g", x);
-    else if (a >= 1e7 || (whole && (flags & CELL_AMOUNT || a >= 10000)))
+    else if (a >= 1e7 || (flags & CELL_AMOUNT && (whole || a >= 1000)))
         snprintf(to, size, "%.0f", x);
     else if (flags & CELL_PRICE && a >= 10 && fabs(x * 100 - round(x * 100)) > 1e-4)
         snprintf(to, size, "%.4f", x);

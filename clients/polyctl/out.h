@@ -29,7 +29,7 @@ enum cell_flag {
     CELL_SECONDS = 16, /* clock with seconds, without date */
     CELL_MILLIS = 32,  /* clock with milliseconds, without date */
     CELL_PRICE = 128,  /* table: sub-penny digits shown when there are some */
-    CELL_AMOUNT = 256, /* table: a whole number without decimals */
+    CELL_AMOUNT = 256, /* table: decimals only where they matter */
     CELL_YEAR = 64     /* clock with year and seconds */
 };
 

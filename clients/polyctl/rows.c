@@ -88,9 +88,9 @@ void row_bar(struct row *r, const struct bar_row *from)
     n->flags = CELL_NO_TEXT;
     if (b->n == PGD_N_ABSENT)
         n->kind = CELL_NULL;
-    unsigned count = from->columns ? from->column_count : 0;
-    for (unsigned i = 0; i < count && i < ROW_COLUMNS_MAX; i++)
-        add_number(r, from->names[i], from->columns[i], 9, 0);
+    const struct row_columns *k = from->indicators;
+    for (unsigned i = 0; from->columns && i < k->count; i++)
+        add_number(r, k->names[i], from->columns[i], 9, strcmp(k->units[i], "shares") == 0 ? CELL_AMOUNT : 0);
     add_revision(r, from);
 }
 
@@ -136,11 +136,12 @@ void row_quote(struct row *r, const char *symbol, const struct pgd_quote *q, int
     add_id(r, "seq", q->seq, 10);
 }
 
-unsigned row_names(const struct pgd_client *client, int stream, const char **names)
+void row_columns(struct row_columns *ret, const struct pgd_client *client, int stream)
 {
     unsigned n = pgd_columns(client, stream);
-    n = n > ROW_COLUMNS_MAX ? ROW_COLUMNS_MAX : n;
-    for (unsigned i = 0; i < n; i++)
-        names[i] = pgd_column_name(client, stream, i);
-    return n;
+    ret->count = n > ROW_COLUMNS_MAX ? ROW_COLUMNS_MAX : n;
+    for (unsigned i = 0; i < ret->count; i++) {
+        ret->names[i] = pgd_column_name(client, stream, i);
+        ret->units[i] = pgd_column_unit(client, stream, i);
+    }
 }

@@ -14,12 +14,18 @@ struct row {
     uint16_t cond[4];
 };
 
+/* Names and units of a stream's columns; they live until the stream is replaced. */
+struct row_columns {
+    const char *names[ROW_COLUMNS_MAX], *units[ROW_COLUMNS_MAX];
+    unsigned count;
+};
+void row_columns(struct row_columns *ret, const struct pgd_client *client, int stream);
+
 struct bar_row {
     const char *symbol, *timespan;
     const struct pgd_bar *bar;
-    const double *columns;    /* NULL: none (forming bar) */
-    const char *const *names; /* of the columns */
-    unsigned column_count;
+    const double *columns; /* NULL: none (forming bar) */
+    const struct row_columns *indicators;
     uint32_t flags;   /* enum pgd_row_flag */
     int symbol_width; /* table; 0: leave the symbol out */
     bool seconds;     /* clock of the table: with seconds */
@@ -29,9 +35,5 @@ struct bar_row {
 void row_bar(struct row *ret, const struct bar_row *from);
 void row_trade(struct row *ret, const char *symbol, const struct pgd_trade *trade, int symbol_width);
 void row_quote(struct row *ret, const char *symbol, const struct pgd_quote *quote, int symbol_width);
-
-/* Names of a stream's columns into `names` (ROW_COLUMNS_MAX); how many. They live until the stream is
- * replaced. */
-unsigned row_names(const struct pgd_client *client, int stream, const char **names);
 
 #endif

@@ -25,8 +25,7 @@ struct subscribe {
     int64_t left;        /* rows still to print, -1: no end */
     int64_t deadline_ns; /* CLOCK_MONOTONIC, INT64_MAX: none */
     uint64_t printed;
-    const char *names[ROW_COLUMNS_MAX];
-    unsigned name_count;
+    struct row_columns indicators;
     struct row row;
 };
 
@@ -177,7 +176,7 @@ static int start(struct subscribe *s)
     for (int i = 0; i < s->args->operand_count && !s->all; i++)
         if ((r = pgd_sub_symbol(s->sub, s->args->operands[i])) < 0)
             return ctl_fail(s->args->operands[i], r);
-    s->name_count = row_names(s->client, s->stream_id, s->names);
+    row_columns(&s->indicators, s->client, s->stream_id);
     return EXIT_OK;
 }
 
@@ -188,8 +187,7 @@ static void print_event(struct subscribe *s, const struct pgd_event *e)
                                .timespan = s->stream + strlen("bars."),
                                .bar = &e->bar,
                                .columns = e->columns,
-                               .names = s->names,
-                               .column_count = s->name_count,
+                               .indicators = &s->indicators,
                                .flags = e->flags,
                                .symbol_width = s->symbol_width,
                                .seconds = strcmp(s->stream, "bars.1s") == 0};
@@ -231,7 +229,7 @@ static int handle(struct subscribe *s, const struct pgd_event *e)
         s->ask_again = true;
         return -1;
     case PGD_EVENT_REPLACED:
-        s->name_count = row_names(s->client, s->stream_id, s->names);
+        row_columns(&s->indicators, s->client, s->stream_id);
         out_reshape(&s->out);
         return -1;
     }
