@@ -75,12 +75,12 @@ static void engine_failed(void *user, int error)
 }
 
 /* The worker says so from its thread; the bench's main thread looks at it while it waits. */
-static uint32_t room;
+static uint32_t room_again;
 
 static void drained(void *user)
 {
     (void)user;
-    __atomic_store_n(&room, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&room_again, 1, __ATOMIC_RELEASE);
 }
 
 static void setup(struct bench *b)
@@ -299,7 +299,7 @@ static void wait_logged(struct bench *b, struct pgd_tape_reader *log, unsigned r
         int r = pgd_tape_get(log, &c);
         if (r < 0)
             die("lapped in the change log");
-        if (r == 0 && __atomic_exchange_n(&room, 0, __ATOMIC_ACQ_REL))
+        if (r == 0 && __atomic_exchange_n(&room_again, 0, __ATOMIC_ACQ_REL))
             worker_kick(b->worker);
         if (r == 1)
             rows -= (unsigned)c.bars;
