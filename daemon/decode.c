@@ -134,7 +134,11 @@ static void put_trade(FILE *out, const struct event *e)
     put_count(out, "trf", t->trf, t->trf);
     put_count(out, "tape", t->flags & PGD_TAPE_MASK, t->flags & PGD_TAPE_MASK);
     put_count(out, "seq", t->seq, t->seq);
-    put_count(out, "id", t->id, t->id);
+    /* A hash has 64 bits, more than some readers' integers: as text. */
+    if (t->flags & PGD_ID_HASHED)
+        fprintf(out, ",\"id\":\"%016" PRIx64 "\"", t->id);
+    else
+        put_count(out, "id", t->id, t->id);
     put_conditions(out, t->cond, 4);
     put_flags(out, t->flags);
 }

@@ -1,0 +1,172 @@
+/* prop_number - random and adversarial numbers: the same bits as strtod, the same position, whatever path
+ * they take. */
+#include "number.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+static uint64_t seed;
+
+static uint64_t rnd(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return seed * UINT64_C(0x2545f4914f6cdd1d);
+}
+
+static double any_double(void)
+{
+    uint64_t bits = rnd();
+    double d;
+    switch (rnd() % 8) {
+    case 0: /* subnormal */
+        bits &= UINT64_C(0x800fffffffffffff);
+        break;
+    case 1: /* a price */
+        bits = (bits & UINT64_C(0x000fffffffffffff)) | (UINT64_C(1023) + rnd() % 20) << 52;
+        break;
+    case 2: /* few bits set */
+        bits &= rnd() & rnd() & rnd();
+        break;
+    default:
+        break;
+    }
+    memcpy(&d, &bits, sizeof(d));
+    return d - d == 0 ? d : 1.5;
+}
+
+static void check(const char *text)
+{
+    /* Behind it what stands behind numbers, so that the short forms apply too. */
+    char buf[1600];
+    size_t n = strlen(text);
+    assert_true(n + 20 < sizeof(buf));
+    memcpy(buf, text, n);
+    memcpy(buf + n, ",\"x\":12345678901234", 20);
+    double want = strtod(text, NULL);
+    struct number number;
+    const char *after = number_scan(buf, buf + n + 19, &number);
+    double got = after ? number_double(&number) : 0;
+    if (after != buf + n || memcmp(&got, &want, sizeof(got)) != 0)
+        fail_msg("%s: %a, strtod %a", text, got, want);
+    double quick = 0;
+    after = number_short_double(buf, buf + n + 19, &quick);
+    if (after && (after != buf + n || memcmp(&quick, &want, sizeof(quick)) != 0))
+        fail_msg("%s: short %a, strtod %a", text, quick, want);
+    int64_t value = 0;
+    int64_t exact = 1;
+    after = number_short_int(buf, buf + n + 19, &value);
+    if (after && (after != buf + n || !number_int64(&number, &exact) || exact != value))
+        fail_msg("%s: short %lld, %lld", text, (long long)value, (long long)exact);
+}
+
+/* printf's own digits: shortest and longer forms. */
+static void printed(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 700000; i++) {
+        char text[1100];
+        double d = any_double();
+        int form = (int)(rnd() % 4);
+        if (form == 0)
+            snprintf(text, sizeof(text), "%.17g", d);
+        else if (form == 1)
+            snprintf(text, sizeof(text), "%.*e", (int)(rnd() % 25), d);
+        else if (form == 2 && d < 1e15 && d > -1e15)
+            snprintf(text, sizeof(text), "%.*f", (int)(rnd() % 25), d);
+        else
+            snprintf(text, sizeof(text), "%.16g", d);
+        check(text);
+    }
+}
+
+/* Digits and a point anywhere: what 19 digits and a small exponent can be. */
+static void built(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1400000; i++) {
+        char digits[24];
+        char text[64];
+        uint64_t m = rnd() >> (rnd() % 64);
+        int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)m);
+        int point = (int)(rnd() % (unsigned)(n + 1));
+        char *p = text;
+        if (rnd() % 8 == 0)
+            *p++ = '-';
+        if (point == 0)
+            *p++ = '0';
+        memcpy(p, digits, (size_t)point);
+        p += point;
+        if (point < n) {
+            *p++ = '.';
+            for (unsigned zeros = rnd() % 4 == 0 ? (unsigned)(rnd() % 8) : 0; zeros > 0; zeros--)
+                *p++ = '0';
+            memcpy(p, digits + point, (size_t)(n - point));
+            p += n - point;
+        }
+        *p = '\0';
+        if (rnd() % 2)
+            snprintf(p, sizeof(text) - (size_t)(p - text), "e%d", (int)(rnd() % 60) - 30);
+        check(text);
+    }
+}
+
+/* Between two neighbouring doubles: exactly in the middle, and a hair to either side. A long double holds the
+ * middle exactly. */
+static void halfway(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 15000; i++) {
+        char text[1500];
+        double d = any_double();
+        uint64_t bits;
+        memcpy(&bits, &d, sizeof(bits));
+        bits++;
+        double above;
+        memcpy(&above, &bits, sizeof(above));
+        if (above - above != 0)
+            continue;
+        int n = snprintf(text, sizeof(text), "%.*Le", 780, ((long double)d + (long double)above) / 2);
+        check(text);
+        char *e = strchr(text, 'e');
+        assert_non_null(e);
+        assert_true(n > 0);
+        char *last = e - 1;
+        while (*last == '0')
+            last--;
+        if (*last >= '1' && *last <= '8') {
+            int hair = rnd() % 2 ? 1 : -1;
+            *last = (char)(*last + hair);
+            check(text);
+            *last = (char)(*last - hair);
+        }
+        /* The same with fewer digits: as many as anyone prints, and at the edge of what counts. */
+        size_t keep = rnd() % 2 ? 17 + rnd() % 8 : 760 + rnd() % 20;
+        char *point = text[0] == '-' ? text + 2 : text + 1;
+        if (point + keep < e)
+            memmove(point + keep, e, strlen(e) + 1);
+        check(text);
+    }
+}
+
+int main(void)
+{
+    const char *given = getenv("SEED");
+    seed = given ? strtoull(given, NULL, 0) : (uint64_t)time(NULL) * 2654435761u;
+    seed |= 1;
+    printf("SEED=%llu\n", (unsigned long long)seed);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(printed),
+        cmocka_unit_test(built),
+        cmocka_unit_test(halfway),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
