@@ -152,15 +152,15 @@ static unsigned where_of(enum sim_when when)
     return when == SIM_REQUEST ? R : when == SIM_UPGRADE ? U : S;
 }
 
-/* How many numbers the action needs at least. */
-static int numbers_needed(enum sim_action action)
+/* Does the action begin with a number? */
+static bool numbers_needed(enum sim_action action)
 {
     const char *arguments = actions[action].arguments;
     static const char *const numeric[] = {"CODE", "BYTES", "MS", "COUNT", "MINUTES"};
     for (size_t i = 0; i < sizeof(numeric) / sizeof(*numeric); i++)
         if (strncmp(arguments, numeric[i], strlen(numeric[i])) == 0)
-            return 1;
-    return 0;
+            return true;
+    return false;
 }
 
 int sim_action_parse(struct sim_rule *rule, enum sim_when when, const char *text, char *err, size_t err_size)
@@ -182,8 +182,7 @@ int sim_action_parse(struct sim_rule *rule, enum sim_when when, const char *text
     }
     snprintf(rule->text, sizeof(rule->text), "%s", text);
     int got = sscanf(text, "%lld %lld", (long long *)&rule->numbers[0], (long long *)&rule->numbers[1]);
-    got = got < 0 ? 0 : got; /* sscanf of nothing */
-    if (got < numbers_needed(rule->action) || (got > 0 && rule->numbers[0] < 0) ||
+    if ((got < 1 && numbers_needed(rule->action)) || (got > 0 && rule->numbers[0] < 0) ||
         (got > 1 && rule->numbers[1] < 0)) {
         snprintf(err, err_size, "'%s' needs %s", actions[action].name, actions[action].arguments);
         return -EINVAL;
