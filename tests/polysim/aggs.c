@@ -295,15 +295,15 @@ static bool parse_range(struct sim_rest *rest, struct query *q)
         sim_rest_error(rest, 400, message);
         return false;
     }
-    if (q->to < q->from) {
-        sim_rest_error(rest, 400, "The parameter 'to' cannot be a time that occurs before 'from'");
-        return false;
-    }
     /* Both ends are inclusive; a day is as long as the symbol's day. */
     if (q->from_date && q->symbol)
         q->from = sim_history_day_start(q->symbol, sim_calendar_new_york_day(q->from));
     if (q->to_date && q->symbol)
         q->to = sim_history_day_start(q->symbol, sim_calendar_new_york_day(q->to) + 1) - 1;
+    if (q->to < q->from) {
+        sim_rest_error(rest, 400, "The parameter 'to' cannot be a time that occurs before 'from'");
+        return false;
+    }
     return true;
 }
 
