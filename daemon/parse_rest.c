@@ -55,11 +55,11 @@ READ_FIELD field_bar(struct read *r, uint64_t code, const char *p)
     }
 }
 
-#define KEY_PRICE (SCAN_KEY4('p', 'r', 'i', 'c') | SCAN_KEY1('e') << 32)
+#define KEY_PRICE SCAN_KEY_MORE(SCAN_KEY4('p', 'r', 'i', 'c'), 'e', 0, 0, 5)
 #define KEY_SIZE  SCAN_KEY4('s', 'i', 'z', 'e')
 #define KEY_ID    SCAN_KEY2('i', 'd')
 #define KEY_TAPE  SCAN_KEY4('t', 'a', 'p', 'e')
-#define KEY_TRF   (SCAN_KEY4('t', 'r', 'f', '_') | SCAN_KEY2('i', 'd') << 32)
+#define KEY_TRF   SCAN_KEY_MORE(SCAN_KEY4('t', 'r', 'f', '_'), 'i', 'd', 0, 6)
 
 static const char *field_tape(struct read *r, const char *p, uint8_t *flags)
 {

@@ -161,9 +161,9 @@ uint64_t scan_key_code(struct event_text key)
 {
     if (key.n > 7)
         return SCAN_KEY_LONG;
-    uint64_t code = 0;
-    for (size_t i = key.n; i-- > 0;)
-        code = code << 8 | (uint8_t)key.p[i];
+    uint64_t code = SCAN_BYTE(key.n, 7);
+    for (size_t i = 0; i < key.n; i++)
+        code |= SCAN_BYTE(key.p[i], i);
     return code;
 }
 

@@ -21,15 +21,21 @@ struct scan {
     char text[SCAN_TEXT_MAX]; /* texts whose escapes were resolved */
 };
 
-/* A key of up to 7 bytes as a word, the first byte lowest; longer keys are SCAN_KEY_LONG. */
-#define SCAN_KEY1(a)          ((uint64_t)(uint8_t)(a))
-#define SCAN_KEY2(a, b)       (SCAN_KEY1(a) | SCAN_KEY1(b) << 8)
-#define SCAN_KEY3(a, b, c)    (SCAN_KEY2(a, b) | SCAN_KEY1(c) << 16)
-#define SCAN_KEY4(a, b, c, d) (SCAN_KEY2(a, b) | SCAN_KEY2(c, d) << 16)
-#define SCAN_KEY_EV           SCAN_KEY2('e', 'v')
-#define SCAN_KEY_STATUS       (SCAN_KEY4('s', 't', 'a', 't') | SCAN_KEY2('u', 's') << 32)
-#define SCAN_KEY_MESSAGE      (SCAN_KEY4('m', 'e', 's', 's') | SCAN_KEY3('a', 'g', 'e') << 32)
-#define SCAN_KEY_LONG         UINT64_MAX
+/* A key of up to 7 bytes as a word: the first byte lowest, its length in the highest. Longer keys are
+ * SCAN_KEY_LONG. */
+#define SCAN_BYTE(c, i)    ((uint64_t)(uint8_t)(c) << (8 * (i)))
+#define SCAN_KEY1(a)       (SCAN_BYTE(a, 0) | SCAN_BYTE(1, 7))
+#define SCAN_KEY2(a, b)    (SCAN_BYTE(a, 0) | SCAN_BYTE(b, 1) | SCAN_BYTE(2, 7))
+#define SCAN_KEY3(a, b, c) (SCAN_BYTE(a, 0) | SCAN_BYTE(b, 1) | SCAN_BYTE(c, 2) | SCAN_BYTE(3, 7))
+#define SCAN_KEY4(a, b, c, d)                                                                                \
+    (SCAN_BYTE(a, 0) | SCAN_BYTE(b, 1) | SCAN_BYTE(c, 2) | SCAN_BYTE(d, 3) | SCAN_BYTE(4, 7))
+/* From "abcd" to "abcdefg". */
+#define SCAN_KEY_MORE(four, e, f, g, n)                                                                      \
+    (((four)&UINT64_C(0xffffffff)) | SCAN_BYTE(e, 4) | SCAN_BYTE(f, 5) | SCAN_BYTE(g, 6) | SCAN_BYTE(n, 7))
+#define SCAN_KEY_EV      SCAN_KEY2('e', 'v')
+#define SCAN_KEY_STATUS  SCAN_KEY_MORE(SCAN_KEY4('s', 't', 'a', 't'), 'u', 's', 0, 6)
+#define SCAN_KEY_MESSAGE SCAN_KEY_MORE(SCAN_KEY4('m', 'e', 's', 's'), 'a', 'g', 'e', 7)
+#define SCAN_KEY_LONG    UINT64_MAX
 
 #define SCAN_TIME_ABSENT INT64_MIN
 
@@ -84,7 +90,7 @@ static inline const char *scan_key(struct scan *s, const char *p, uint64_t *ret_
     /* The byte behind the colon, or NUL. */
     if (__builtin_expect((uint8_t)(w >> (8 * n + 24)) <= ' ', 0))
         return scan_key_hard(s, p, ret_code);
-    *ret_code = (w >> 8) & ((UINT64_C(1) << (8 * n)) - 1);
+    *ret_code = (w >> 8 & ((UINT64_C(1) << (8 * n)) - 1)) | (uint64_t)n << 56;
     return p + n + 3;
 }
 

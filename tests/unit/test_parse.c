@@ -445,6 +445,8 @@ static void escapes(void **state)
     malformed("[{\"ev\":\"T\",\"sym\":\"A\\u0000\"," REST_OF_T "}]", "control character");
     malformed("[{\"ev\":\"T\",\"sym\":\"A\x7f\"," REST_OF_T "}]", "control character");
     malformed("[{\"ev\":\"T\",\"sym\":\"A\x01\"," REST_OF_T "}]", "control character");
+    /* A key with a NUL in it is another key. */
+    one("[{\"ev\":\"T\",\"sym\":\"A\"," REST_OF_T ",\"p\\u0000\":true,\"ev\\u0000\":1}]", PGD_STOCKS);
     malformed("[{\"ev\":\"T\",\"sym\":\"\\ud83d\"," REST_OF_T "}]", "surrogate");
     malformed("[{\"ev\":\"T\",\"sym\":\"\\ude00\"," REST_OF_T "}]", "surrogate");
     malformed("[{\"ev\":\"T\",\"sym\":\"\\u12g4\"," REST_OF_T "}]", "escape");
