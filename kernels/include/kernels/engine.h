@@ -63,13 +63,19 @@ struct pgk_engine;
 enum pgk_kind { PGK_AUTO = 0, PGK_CPU = 1, PGK_CUDA = 2 };
 
 /* -ENOTSUP: that kind is not built in (PGK_AUTO never fails so). `why` gets a line on what was chosen and
- * why. */
+ * why. The plan is copied. */
 int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan, enum pgk_kind kind, char *why,
                    size_t why_size) PGK_WARN_UNUSED;
 void pgk_engine_free(struct pgk_engine *engine);
 
-/* Binds a bars segment (base: its first byte; geo: in it, constant, of this plan's columns and state size).
- * Returns a handle >= 0. */
+/* Binds a bars segment (base: its first byte; geo: copied). Returns a handle >= 0; -EINVAL when the geometry
+ * does not fit the plan: its columns; capacity of at least pgk_plan_capacity; state_size of at least
+ * pgk_plan_state_size; state_every > 0 and state_slots >= capacity / state_every + 2; all offsets and strides
+ * multiples of 8. -ENOSPC after 16 segments.
+ *
+ * The state plane belongs to the engine. Its slots hold checkpoints: the state of all recurrences between
+ * rows r - 1 and r for every r that is a multiple of state_every, in slot r / state_every % (state_slots -
+ * 1), and in the last slot that for the next row to come. */
 int pgk_engine_bind(struct pgk_engine *engine, void *base,
                     const struct pgd_bars_geometry *geo) PGK_WARN_UNUSED;
 
@@ -90,17 +96,26 @@ struct pgk_change {
 };
 
 /* Computes. For every change writes the units (with tags) of each row in [from, end) whose value can have
- * changed - and no more: forward from `from` until the state has coalesced bitwise - then stores
- * series.computed (release). While rows are being recomputed series.recompute says from where, so that a
- * crash is repaired at the next start. Rows that have left the ring are skipped. A bar that the main thread
- * revises during the call is seen through its rev word: its row is left without a valid tag (the daemon will
- * report it again), never with a wrong one. */
+ * changed - and no more: forward from `from` until all state has coalesced bitwise with a checkpoint and no
+ * window holds a changed bar; which bars after `from` have changed is seen from the tags. Rows that were
+ * never computed are done whether they were reported or not. Then stores series.computed (release).
+ *
+ * - While rows published before are being rewritten series.recompute says from where; after a crash
+ *   pgk_engine_recover finds it.
+ * - A bar that the main thread revises during the call is seen through its rev word: the series is left at
+ * that row (done_end), its tag not that of the bar, and taken up when the revision is reported.
+ * - Rows that have left the ring, also during the call, are skipped. A row whose window reaches behind the
+ *   oldest row held gets NaN there; recurrences that no checkpoint precedes begin afresh at the oldest row
+ * held.
+ *
+ * Allocates nothing. -EINVAL, and nothing done: no such segment or series. */
 int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change *changes,
                        size_t count) PGK_WARN_UNUSED;
 
-/* After adoption: the first row of `series` whose indicators cannot be trusted (interrupted recompute, tag of
- * another revision, no checkpoint), to be reported as a change [that, head). == head: all good; state is
- * picked up from the checkpoints. */
+/* After adoption: the first row of `series` whose indicators cannot be trusted, to be reported as a change
+ * [that, head): where a recompute was interrupted, the earliest row whose tag is not its bar's, or the oldest
+ * row held when the ring has wrapped and no checkpoint is left. == head: all good; state is picked up from
+ * the checkpoints. Looks at every row held: about 10 ns each. */
 uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t series);
 
 /* ------------------------------------------------------------------------------------------------- sessions
