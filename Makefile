@@ -40,7 +40,7 @@ endif
 ifeq ($(V),cross)
 CC := aarch64-linux-gnu-gcc
 AR := aarch64-linux-gnu-ar
-export PKG_CONFIG_LIBDIR := /usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig
+PKG_CONFIG := env PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
 EMU := qemu-aarch64-static -L /usr/aarch64-linux-gnu
 endif
 LDFLAGS_ALL := $(LDOPT) -Wl,-z,relro,-z,now $(LDFLAGS)

@@ -491,6 +491,17 @@ static void test_too_many_clients(void **state)
 
 /* ----------------------------------------------------------------------------------------------- who may */
 
+/* Under qemu-user a forked child may hang, and /proc tells of qemu. */
+static bool emulated(void)
+{
+    char name[32] = "";
+    FILE *f = fopen("/proc/self/comm", "re");
+    bool is = f && fgets(name, sizeof(name), f) && strncmp(name, "qemu-", 5) == 0;
+    if (f)
+        fclose(f);
+    return is;
+}
+
 /* Another user, in a child: sends one line and gives the first byte of the answer as exit status. */
 static int ask_as(uid_t uid, gid_t gid, gid_t extra, const char *line)
 {
@@ -521,7 +532,7 @@ static int ask_as(uid_t uid, gid_t gid, gid_t extra, const char *line)
 static void test_who_may(void **state)
 {
     (void)state;
-    if (geteuid() != 0)
+    if (geteuid() != 0 || emulated())
         skip();
     static char *users[] = {"12345"}, *groups[] = {"23456"};
     control_free(control, NULL, NULL);
