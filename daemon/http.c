@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #define HTTP_BUFFER     (512L * 1024) /* of libcurl; plain bodies are up to half again as fast as with 16 KiB */
 #define HTTP_BODY_FIRST (64u * 1024)
@@ -23,7 +24,7 @@ struct http_get {
     bool retry_after; /* the header was there, though it may have said 0 */
     void (*done)(void *user, const struct http_answer *answer);
     void *user;
-    char text[CURL_ERROR_SIZE];
+    struct http_words words;
 };
 
 /* -------------------------------------------------------------------------------------------------- handles
@@ -140,13 +141,25 @@ static CURLcode http_easy_setup(const struct http *http, CURL *easy, const char 
     return CURLE_OK;
 }
 
-CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s, char text[CURL_ERROR_SIZE])
+static curl_socket_t http_open_socket(void *user, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_words *words = user;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    /* An address family that is switched off is no reason to name: libcurl tries the next address. */
+    words->socket_error = fd < 0 && errno != EAFNOSUPPORT ? errno : 0;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s, struct http_words *words)
 {
     CURL *easy = curl_easy_init();
     if (!easy)
         return NULL;
-    text[0] = '\0';
-    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, text);
+    *words = (struct http_words){0};
+    (void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, words->text);
+    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, http_open_socket);
+    (void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, words);
     if (http_easy_setup(http, easy, url, timeout_s) != CURLE_OK) {
         curl_easy_cleanup(easy);
         return NULL;
@@ -154,9 +167,14 @@ CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s
     return easy;
 }
 
-const char *http_error_text(const char text[CURL_ERROR_SIZE], CURLcode code)
+int http_error(const struct http_words *words, CURL *easy, CURLcode code, const char **ret_text)
 {
-    return text[0] ? text : curl_easy_strerror(code);
+    if (code == CURLE_COULDNT_CONNECT && words->socket_error) {
+        *ret_text = strerror(words->socket_error);
+        return -words->socket_error;
+    }
+    *ret_text = words->text[0] ? words->text : curl_easy_strerror(code);
+    return multi_error(easy, code);
 }
 
 /* ------------------------------------------------------------------------------------------------------ GET
@@ -236,7 +254,7 @@ static int http_get_bearer(struct http_get *get, const char *bearer)
 
 static int http_get_setup(struct http_get *get, const char *url, const char *bearer, unsigned timeout_s)
 {
-    get->easy = http_easy_new(get->http, url, timeout_s, get->text);
+    get->easy = http_easy_new(get->http, url, timeout_s, &get->words);
     if (!get->easy)
         return -ENOMEM;
     (void)curl_easy_setopt(get->easy, CURLOPT_PRIVATE, get);
@@ -285,14 +303,15 @@ static void http_get_answer(struct http_get *get, CURLcode result, struct http_a
 {
     long status = 0;
     (void)curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
-    answer->error = get->write_error ? get->write_error : multi_error(get->easy, result);
-    answer->error_text = "";
     answer->status = status;
     answer->body = "";
-    if (get->write_error == -EMSGSIZE)
-        answer->error_text = "body longer than the limit";
-    else if (answer->error)
-        answer->error_text = http_error_text(get->text, result);
+    answer->error_text = "";
+    if (get->write_error) {
+        answer->error = get->write_error;
+        answer->error_text = get->write_error == -EMSGSIZE ? "body longer than the limit" : "out of memory";
+    } else if (result != CURLE_OK) {
+        answer->error = http_error(&get->words, get->easy, result, &answer->error_text);
+    }
     if (answer->error == 0 && get->size > 0) {
         get->body[get->size] = '\0';
         answer->body = get->body;

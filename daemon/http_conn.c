@@ -20,7 +20,7 @@ struct http_conn {
     bool closing;
     struct http_conn_events events;
     void *user;
-    char text[CURL_ERROR_SIZE];
+    struct http_words words;
 };
 
 /* ------------------------------------------------------------------------------------------------ receiving
@@ -117,7 +117,9 @@ static void http_conn_done(struct multi *multi, CURL *easy, CURLcode result)
 {
     struct http_conn *conn = (struct http_conn *)((char *)multi - offsetof(struct http_conn, multi));
     if (result != CURLE_OK) {
-        conn->events.failed(conn->user, multi_error(easy, result), http_error_text(conn->text, result));
+        const char *text;
+        int error = http_error(&conn->words, easy, result, &text);
+        conn->events.failed(conn->user, error, text);
         return;
     }
     int r = http_conn_open_poll(conn);
@@ -154,7 +156,7 @@ static int http_conn_setup(const struct http *http, struct http_conn *conn, cons
     char *http_url = http_conn_url(url);
     if (!http_url)
         return -errno;
-    conn->easy = http_easy_new(http, http_url, timeout_s, conn->text);
+    conn->easy = http_easy_new(http, http_url, timeout_s, &conn->words);
     free(http_url);
     if (!conn->easy)
         return -ENOMEM;

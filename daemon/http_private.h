@@ -11,11 +11,18 @@ struct http {
     char *proxy;        /* NULL: the environment's */
 };
 
-/* An easy handle with everything both uses want: verification, proxy, no signals, no redirects, HTTP only.
- * NULL: out of memory. `text`: where libcurl's words go. */
-CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s, char text[CURL_ERROR_SIZE]);
+/* Why a transfer failed, as libcurl and the system put it. */
+struct http_words {
+    int socket_error; /* errno of a socket that could not be opened: libcurl would call it a refused
+                         connection */
+    char text[CURL_ERROR_SIZE];
+};
 
-/* libcurl's words of a failure: the error buffer, or the code's general text. */
-const char *http_error_text(const char text[CURL_ERROR_SIZE], CURLcode code);
+/* An easy handle with everything both uses want: verification, proxy, no signals, no redirects, HTTP only.
+ * NULL: out of memory. `words` is filled as long as the handle lives. */
+CURL *http_easy_new(const struct http *http, const char *url, unsigned timeout_s, struct http_words *words);
+
+/* The failure in our currency, and in words. */
+int http_error(const struct http_words *words, CURL *easy, CURLcode code, const char **ret_text);
 
 #endif

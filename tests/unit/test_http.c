@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
+#include <sys/resource.h>
 #include <uv.h>
 
 #include "http.h"
@@ -326,23 +327,52 @@ static void test_echo_fails(void **state)
     free(peer);
 }
 
-static void test_proxy(void **state)
+static void check_proxy(const char *kind, const char *scheme)
 {
-    (void)state;
     struct peer *peers = calloc(2, sizeof(*peers));
     assert_non_null(peers);
-    assert_true(peer_start(&peers[0], "peer_http.py", "echo", "good", NULL));
+    assert_true(peer_start(&peers[0], "peer_http.py", "echo", kind, NULL));
     assert_true(peer_start(&peers[1], "peer_http.py", "proxy", NULL, NULL));
     char proxy[100];
     (void)snprintf(proxy, sizeof(proxy), "http://127.0.0.1:%d", peers[1].port);
     open_http(peers[0].ca, proxy);
-    struct echo echo = run_echo("wss", peers[0].port, 0);
+    struct echo echo = run_echo(scheme, peers[0].port, 0);
     assert_int_equal(echo.error, 0);
     assert_int_equal(peer_said(&peers[1], "proxy CONNECT 127.0.0.1:"), 1);
     close_http();
     peer_stop(&peers[0]);
     peer_stop(&peers[1]);
     free(peers);
+}
+
+static void test_proxy(void **state)
+{
+    (void)state;
+    check_proxy("good", "wss");
+    check_proxy("plain", "ws");
+}
+
+/* Out of descriptors: an error in words, and all is well again when there are some. */
+static void test_no_fds(void **state)
+{
+    (void)state;
+    struct peer *peer = calloc(1, sizeof(*peer));
+    struct rlimit before;
+    assert_non_null(peer);
+    assert_true(peer_start(peer, "peer_http.py", "echo", "plain", NULL));
+    open_http("", "");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit none = {3, before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct echo echo = run_echo("ws", peer->port, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(echo.error, -EMFILE);
+    assert_string_equal(echo.text, "Too many open files");
+    echo = run_echo("ws", peer->port, 0);
+    assert_int_equal(echo.error, 0);
+    close_http();
+    peer_stop(peer);
+    free(peer);
 }
 
 static void test_no_leak(void **state)
@@ -389,7 +419,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_get),   cmocka_unit_test(test_get_fails), cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_tls),   cmocka_unit_test(test_echo),      cmocka_unit_test(test_echo_fails),
-        cmocka_unit_test(test_proxy), cmocka_unit_test(test_no_leak),
+        cmocka_unit_test(test_proxy), cmocka_unit_test(test_no_fds),    cmocka_unit_test(test_no_leak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
