@@ -211,7 +211,7 @@ check-run:
 	@$(PYTHON) tests/run --sum $(TALLY)
 
 THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker \
-	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client,$(TEST_BIN))
+	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client $(B)/tests/unit/test_client_sub,$(TEST_BIN))
 .PHONY: tests-threads
 tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN)
