@@ -195,6 +195,8 @@ static void test_yaml_errors(void **state)
     expect_error("a: b\n c: d\n", "2: ");
     expect_error("stream:\n  url: \"x\n", "3: ");
     expect_error("stream: &x {}\nrest: *x\n", "1: anchors and tags are not accepted");
+    expect_error("rest: {hosts: &x [a.example]}\n", "1: anchors and tags are not accepted");
+    expect_error("instance: &x main\n", "1: anchors and tags are not accepted");
     expect_error("rest: *x\n", "1: aliases are not accepted");
     expect_error("instance: !!int 3\n", "1: anchors and tags");
     expect_error("instance: a\ninstance: b\n", "2: key given twice");
