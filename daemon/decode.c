@@ -12,14 +12,15 @@
 #include "parse.h"
 #include "ws.h"
 
-#define INPUT_MAX (256u << 20)
-#define RAW_MAX   200u /* bytes of a refused event that are shown */
+#define INPUT_MAX   (256u << 20)
+#define UNENDED_MAX 16u  /* after so many searches to the end of the file a message is a line */
+#define RAW_MAX     200u /* bytes of a refused event that are shown */
 
 struct decode {
     FILE *out;
     enum pgd_cluster cluster;
     uint64_t refused;
-    bool lines_only; /* a message did not end: from here on one is a line */
+    unsigned unended; /* messages of which no end was found */
 };
 
 /* ------------------------------------------------------------------------------------------------------
@@ -312,10 +313,10 @@ static const char *message_end(struct decode *d, const char *p, const char *end)
 {
     const char *newline = memchr(p, '\n', (size_t)(end - p));
     const char *line = newline ? newline : end;
-    if (d->lines_only || (*p != '[' && *p != '{'))
+    if (d->unended == UNENDED_MAX || (*p != '[' && *p != '{'))
         return line;
     const char *closed = value_end(p, end);
-    d->lines_only = closed == NULL;
+    d->unended += closed == NULL;
     return closed && closed > line ? closed : line;
 }
 

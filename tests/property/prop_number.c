@@ -157,6 +157,26 @@ static void halfway(void **state)
     }
 }
 
+__extension__ typedef unsigned __int128 uint128;
+
+/* The 19-digit decimals next to the middle between two doubles below one: told apart only by what a division
+ * leaves over. */
+static void division(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        char text[64];
+        /* (2k + 1) / 2^54 is the middle of k / 2^53 and (k + 1) / 2^53, for k from 2^52. */
+        uint64_t odd = (UINT64_C(1) << 53) | (rnd() >> 11) | 1;
+        uint128 scaled = (uint128)odd * number_pow10[19];
+        uint64_t digits = (uint64_t)(scaled >> 54) + rnd() % 3 - 1;
+        snprintf(text, sizeof(text), "0.%019llu", (unsigned long long)digits);
+        check(text);
+        snprintf(text, sizeof(text), "%llue-19", (unsigned long long)digits);
+        check(text);
+    }
+}
+
 int main(void)
 {
     const char *given = getenv("SEED");
@@ -167,6 +187,7 @@ int main(void)
         cmocka_unit_test(printed),
         cmocka_unit_test(built),
         cmocka_unit_test(halfway),
+        cmocka_unit_test(division),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

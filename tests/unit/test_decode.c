@@ -165,6 +165,14 @@ static void messages(void **state)
     assert_int_equal(decode("ws", "[" GOOD ",{\"ev\n[" GOOD "]\nhello [\n[" GOOD "]\n]\n[" GOOD "]", NULL),
                      1);
     assert_int_equal(lines(), 4 + 3);
+    assert_int_equal(decode("ws", "[\n[\n" GOOD "\n]\n", NULL), 1);
+    assert_int_equal(lines(), 2);
+    char text[1000] = "";
+    for (int i = 0; i < 40; i++)
+        strcat(text, "[\n");
+    strcat(text, "{\n\"ev\":\"LV\",\"sym\":\"KO\"\n}\n");
+    assert_int_equal(decode("ws", text, NULL), 1);
+    assert_int_equal(lines(), 43);
     assert_int_equal(decode("ws", "[" GOOD "]\n[{\"ev\":\"LV\",\"sym\":\"\xff\"}]\n[" GOOD "]\n", NULL), 1);
     assert_int_equal(lines(), 3);
     assert_non_null(strstr(printed, "UTF-8"));
