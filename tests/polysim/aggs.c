@@ -383,6 +383,7 @@ void sim_rest_aggs(struct sim_rest *rest)
     if (q.symbol)
         collect(rest, &q, &page);
     add_page(rest, &q, &page);
+    rest->reply->lasting = q.to + SIM_DAY < q.now;
     free(page.bars);
 }
 

@@ -252,36 +252,41 @@ static void add_body(struct sim_text *out, const struct sim_reply *reply, const 
     sim_text_str(out, reply->bad_chunk ? "zz\r\n\r\n" : "0\r\n\r\n");
 }
 
-void sim_reply_send(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply)
+bool sim_reply_render(const struct sim_request *request, const struct sim_reply *reply, struct sim_text *out)
 {
-    struct sim_text *body = &reply->body, packed = {0}, head = {0};
+    const struct sim_text *body = &reply->body;
+    struct sim_text packed = {0};
     bool gzip = request->gzip && body->size >= GZIP_LEAST;
     if (gzip) {
         sim_gzip(&packed, body->data, body->size);
         body = &packed;
     }
     bool close = !request->keep_alive || reply->truncate || reply->bad_chunk;
-    sim_text_printf(&head, "HTTP/1.1 %d %s\r\nServer: polysim\r\nContent-Type: %s\r\n", reply->status,
+    bool empty = reply->no_body || body->size == 0;
+    sim_text_printf(out, "HTTP/1.1 %d %s\r\nServer: polysim\r\nContent-Type: %s\r\n", reply->status,
                     reason(reply->status), reply->type ? reply->type : "application/json");
     if (*request->id)
-        sim_text_printf(&head, "X-Request-Id: %s\r\n", request->id);
-    sim_text_add(&head, reply->headers.data, reply->headers.size);
+        sim_text_printf(out, "X-Request-Id: %s\r\n", request->id);
+    sim_text_add(out, reply->headers.data, reply->headers.size);
     if (gzip)
-        sim_text_str(&head, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
+        sim_text_str(out, "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
     if (close)
-        sim_text_str(&head, "Connection: close\r\n");
-    bool head_only = strcmp(request->method, "HEAD") == 0;
-    if (reply->no_body || body->size == 0)
-        sim_text_str(&head, "Content-Length: 0\r\n\r\n");
-    else
-        sim_text_str(&head, "Transfer-Encoding: chunked\r\n\r\n");
-    if (!head_only && !reply->no_body && body->size > 0)
-        add_body(&head, reply, body->data, body->size);
-    sim_conn_write(conn, head.data, head.size);
-    sim_text_fini(&head);
+        sim_text_str(out, "Connection: close\r\n");
+    sim_text_str(out, empty ? "Content-Length: 0\r\n\r\n" : "Transfer-Encoding: chunked\r\n\r\n");
+    if (!empty && strcmp(request->method, "HEAD") != 0)
+        add_body(out, reply, body->data, body->size);
     sim_text_fini(&packed);
+    return close;
+}
+
+void sim_reply_send(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply)
+{
+    struct sim_text wire = {0};
+    bool close = sim_reply_render(request, reply, &wire);
+    sim_conn_write(conn, wire.data, wire.size);
+    sim_text_fini(&wire);
     sim_conn_flush(conn);
-    if (close && !conn->dead)
+    if (close)
         sim_conn_finish(conn);
 }
 

@@ -39,6 +39,7 @@ struct sim_reply {
     const char *type;        /* NULL: application/json */
     struct sim_text headers; /* further lines, each ended by CRLF */
     struct sim_text body;
+    bool lasting; /* the same request will have the same answer as long as the market is not revised */
     /* Ways to go wrong. */
     bool truncate;  /* the body ends in the middle and so does the connection */
     bool bad_chunk; /* a chunk size that is none */
@@ -46,6 +47,9 @@ struct sim_reply {
 };
 
 void sim_reply_fini(struct sim_reply *reply);
+
+/* The bytes of the answer, head and all, appended to out. True: the connection is to be closed after it. */
+bool sim_reply_render(const struct sim_request *request, const struct sim_reply *reply, struct sim_text *out);
 
 /* Sends it and closes the connection where the client or the reply wants that. */
 void sim_reply_send(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply);

@@ -12,6 +12,7 @@
 #include "feed.h"
 #include "http.h"
 #include "options.h"
+#include "pages.h"
 #include "session.h"
 #include "sim.h"
 
@@ -163,8 +164,9 @@ static int start_market(struct sim *sim, char *err, size_t err_size)
     sim_market_init(&sim->market, sim->options.seed);
     sim->history = sim_history_new(&sim->market);
     sim->feed = sim->history ? sim_feed_new(sim) : NULL;
+    sim->pages = sim_pages_new();
     snprintf(err, err_size, "out of memory");
-    return sim->feed ? 0 : -ENOMEM;
+    return sim->feed && sim->pages ? 0 : -ENOMEM;
 }
 
 static int start_listeners(struct program *program, char *err, size_t err_size)
@@ -231,6 +233,7 @@ static void finish(struct program *program)
     uv_run(&sim->loop, UV_RUN_DEFAULT);
     uv_loop_close(&sim->loop);
     sim_scenarios_fini(&sim->scenarios);
+    sim_pages_free(sim->pages);
     sim_feed_free(sim->feed);
     sim_history_free(sim->history);
     sim_market_fini(&sim->market);

@@ -201,24 +201,38 @@ static bool within_rate(struct sim_rest *rest)
     return true;
 }
 
+/* Index of the route, -1: none. */
+static int find_route(const struct sim_request *request)
+{
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++)
+        if (matches(i, request))
+            return (int)i;
+    return -1;
+}
+
+bool sim_rest_admit(struct sim *sim, const struct sim_request *request, struct sim_reply *reply)
+{
+    struct sim_rest rest = {sim, request, reply, &reply->body, false};
+    int route = find_route(request);
+    if (route < 0) {
+        reply->status = 404;
+        reply->type = "text/plain";
+        sim_text_str(&reply->body, "404 page not found\n");
+        return false;
+    }
+    if (!authenticate(&rest) || !within_rate(&rest))
+        return false;
+    if (sim->options.plan >= routes[route].least)
+        return true;
+    sim_rest_error(
+        &rest, 403,
+        "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing");
+    return false;
+}
+
 void sim_rest_handle(struct sim *sim, const struct sim_request *request, struct sim_reply *reply, bool tls)
 {
     struct sim_rest rest = {sim, request, reply, &reply->body, tls};
     reply->status = 200;
-    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
-        if (!matches(i, request))
-            continue;
-        if (!authenticate(&rest) || !within_rate(&rest))
-            return;
-        if (sim->options.plan < routes[i].least)
-            sim_rest_error(
-                &rest, 403,
-                "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing");
-        else
-            routes[i].handler(&rest);
-        return;
-    }
-    reply->status = 404;
-    reply->type = "text/plain";
-    sim_text_str(&reply->body, "404 page not found\n");
+    routes[find_route(request)].handler(&rest);
 }

@@ -14,7 +14,10 @@ struct sim_rest {
     bool tls;
 };
 
-/* Authenticates, limits and routes. */
+/* Is there such a route, is the key right, is the rate kept, does the plan include it? False: the reply says
+ * what is not. */
+bool sim_rest_admit(struct sim *sim, const struct sim_request *request, struct sim_reply *reply);
+/* Answers a request that was admitted. */
 void sim_rest_handle(struct sim *sim, const struct sim_request *request, struct sim_reply *reply, bool tls);
 
 /* The upstream's error body for an HTTP status. */

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "control.h"
+#include "pages.h"
 #include "rest.h"
 #include "session.h"
 #include "sim.h"
@@ -18,6 +19,33 @@ static void name_request(struct sim *sim, struct sim_request *request)
              (unsigned long long)sim_hash(sim->options.seed, id, 2));
 }
 
+/* Pages of the past come from memory the second time. */
+static void answer_rest(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply)
+{
+    struct sim *sim = conn->sim;
+    uint64_t revision = sim->market.revision;
+    if (!sim_rest_admit(sim, request, reply)) {
+        sim_reply_send(conn, request, reply);
+        return;
+    }
+    bool sound = !reply->truncate && !reply->bad_chunk;
+    const struct sim_text *wire = sound ? sim_pages_find(sim->pages, request, revision) : NULL;
+    if (!wire) {
+        sim_rest_handle(sim, request, reply, conn->tls);
+        if (!reply->lasting || !sound) {
+            sim_reply_send(conn, request, reply);
+            return;
+        }
+        struct sim_text fresh = {0};
+        sim_reply_render(request, reply, &fresh);
+        wire = sim_pages_keep(sim->pages, request, revision, &fresh);
+    }
+    sim_conn_write(conn, wire->data, wire->size);
+    sim_conn_flush(conn);
+    if (!request->keep_alive)
+        sim_conn_finish(conn);
+}
+
 static void answer(struct sim_conn *conn, const struct sim_request *request, struct sim_reply *reply)
 {
     struct sim *sim = conn->sim;
@@ -28,7 +56,8 @@ static void answer(struct sim_conn *conn, const struct sim_request *request, str
         reply->type = "text/plain";
         sim_text_str(&reply->body, "method not allowed\n");
     } else {
-        sim_rest_handle(sim, request, reply, conn->tls);
+        answer_rest(conn, request, reply);
+        return;
     }
     sim_reply_send(conn, request, reply);
 }

@@ -55,6 +55,7 @@ struct sim {
     struct sim_session *sessions;
     struct sim_stats stats;
     struct sim_feed *feed;
+    struct sim_pages *pages;
 
     int port, tls_port;    /* bound */
     int64_t clock_start;   /* simulated ms at clock_origin */
