@@ -48,14 +48,33 @@ static int32_t nth(int year, int month, int weekday, int n)
     return first + (weekday - sim_calendar_weekday(first) + 7) % 7 + 7 * (n - 1);
 }
 
-int32_t sim_calendar_offset(int64_t t)
+/* A stretch of one year in which the clocks are not changed. */
+struct stretch {
+    int64_t from, to;
+    int32_t offset;
+};
+
+static struct stretch stretch_of(int64_t t)
 {
     int year = sim_calendar_date(floor_div(t, SIM_DAY)).year;
     int32_t start = year >= 2007 ? nth(year, 3, 0, 2) : nth(year, 4, 0, year >= 1987 ? 1 : -1);
     int32_t end = year >= 2007 ? nth(year, 11, 0, 1) : nth(year, 10, 0, -1);
     /* 02:00 standard is 07:00 UTC, 02:00 daylight 06:00 UTC. */
-    bool daylight = t >= start * SIM_DAY + 7 * SIM_HOUR && t < end * SIM_DAY + 6 * SIM_HOUR;
-    return daylight ? -14400 : -18000;
+    int64_t forward = start * SIM_DAY + 7 * SIM_HOUR, back = end * SIM_DAY + 6 * SIM_HOUR;
+    if (t < forward)
+        return (struct stretch){sim_calendar_days((struct sim_date){year, 1, 1}) * SIM_DAY, forward, -18000};
+    if (t < back)
+        return (struct stretch){forward, back, -14400};
+    return (struct stretch){back, sim_calendar_days((struct sim_date){year + 1, 1, 1}) * SIM_DAY, -18000};
+}
+
+int32_t sim_calendar_offset(int64_t t)
+{
+    /* Questions come in runs about the same season. */
+    static struct stretch latest;
+    if (t < latest.from || t >= latest.to)
+        latest = stretch_of(t);
+    return latest.offset;
 }
 
 int32_t sim_calendar_new_york_day(int64_t t)

@@ -124,13 +124,17 @@ struct place {
     int minute;      /* of that day */
     double from, to; /* on the volatility clock, days */
     double activity;
+    enum sim_phase phase; /* of stocks */
+    bool forex;           /* are currencies traded? */
 };
 
-static struct place place_of(enum sim_asset asset, int64_t t)
+static struct place find_place(bool session, int64_t t)
 {
     struct place p = {.t = t, .day = sim_calendar_new_york_day(t)};
     p.minute = (int)((t - sim_calendar_midnight(p.day)) / SIM_MINUTE);
-    if (by_session(asset)) {
+    p.phase = sim_calendar_stocks(t);
+    p.forex = sim_calendar_forex(t);
+    if (session) {
         const struct shape *shape = shape_of(p.day);
         int m = p.minute > 1439 ? 1439 : p.minute;
         double index = sim_calendar_index(p.day);
@@ -145,17 +149,29 @@ static struct place place_of(enum sim_asset asset, int64_t t)
     return p;
 }
 
+/* The same minutes are asked about for one symbol after the other. */
+static const struct place *place_of(enum sim_asset asset, int64_t t)
+{
+    static struct place memo[2][4096];
+    bool session = by_session(asset);
+    struct place *p = &memo[session][(uint64_t)(t / SIM_MINUTE) % 4096];
+    if (p->t != t || t == 0)
+        *p = find_place(session, t);
+    return p;
+}
+
 bool sim_market_open(const struct sim_symbol *symbol, int64_t t)
 {
+    const struct place *p = place_of(symbol->asset, t - t % SIM_MINUTE);
     switch (symbol->asset) {
     case SIM_STOCKS:
-        return sim_calendar_stocks(t) != SIM_CLOSED;
+        return p->phase != SIM_CLOSED;
     case SIM_OPTIONS:
     case SIM_INDICES:
-        return sim_calendar_stocks(t) == SIM_REGULAR;
+        return p->phase == SIM_REGULAR;
     case SIM_FOREX:
     case SIM_FUTURES:
-        return sim_calendar_forex(t);
+        return p->forex;
     default:
         return true;
     }
@@ -170,16 +186,34 @@ static double bell(uint64_t bits)
     return (sum * 0x1p-32 - 1.0) * 2.449489742783178;
 }
 
+/* The two knots around a moment, of one octave of one key. Walking along in time meets the same ones again
+ * and again. */
+struct knots {
+    uint64_t key, index;
+    double left, right;
+};
+
+static const struct knots *knots_of(uint64_t key, unsigned octave, uint64_t index)
+{
+    static struct knots memo[64][OCTAVES];
+    struct knots *k = &memo[key % 64][octave];
+    if (k->key != key || k->index != index || k->key == 0)
+        *k = (struct knots){key, index, bell(sim_hash(key, octave, index)),
+                            bell(sim_hash(key, octave, index + 1))};
+    return k;
+}
+
 static double noise(uint64_t key, double at)
 {
-    double sum = 0, period = FINEST;
-    for (unsigned k = 0; k < OCTAVES; k++, period *= 4) {
-        double x = at / period;
-        double knot = floor(x);
-        uint64_t i = (uint64_t)(int64_t)knot;
-        double a = bell(sim_hash(key, k, i)), b = bell(sim_hash(key, k, i + 1));
+    static double weights[OCTAVES];
+    double sum = 0, scale = 1 / FINEST;
+    for (unsigned k = 0; k < OCTAVES; k++, scale /= 4) {
         /* A knot of variance 0.3 * period in each octave makes increments over a day of variance about 1. */
-        sum += sqrt(0.3 * period) * (a + (b - a) * (x - knot));
+        if (weights[k] == 0)
+            weights[k] = sqrt(0.3 / scale);
+        double x = at * scale, knot = floor(x);
+        const struct knots *n = knots_of(key, k, (uint64_t)(int64_t)knot);
+        sum += weights[k] * (n->left + (n->right - n->left) * (x - knot));
     }
     return sum;
 }
@@ -253,7 +287,10 @@ static uint32_t draw_count(double mean, uint64_t bits, uint32_t most)
 {
     double count;
     if (mean < 8) {
-        double u = sim_unit(bits), p = exp(-mean), sum = p;
+        double u = sim_unit(bits);
+        if (u < 1 - mean) /* below exp(-mean), without asking */
+            return 0;
+        double p = exp(-mean), sum = p;
         int n = 0;
         while (u > sum && n < 64)
             sum += p *= mean / ++n;
@@ -268,9 +305,9 @@ static uint32_t trade_count(const struct sim_symbol *s, const struct place *p)
 {
     if (s->asset == SIM_INDICES)
         return 60;
-    double day = exp(0.35 * bell(sim_hash(s->key, MINUTE_DAY, (uint64_t)p->day)));
-    double busy = exp(0.45 * bell(sim_hash(s->key, ACTIVITY, (uint64_t)p->t)));
-    double mean = 60 * s->rate * p->activity * day * busy;
+    double mood = 0.35 * bell(sim_hash(s->key, MINUTE_DAY, (uint64_t)p->day)) +
+                  0.45 * bell(sim_hash(s->key, ACTIVITY, (uint64_t)p->t));
+    double mean = 60 * s->rate * p->activity * exp(mood);
     return draw_count(mean, sim_hash(s->key, MINUTE_COUNT, (uint64_t)p->t), SIM_MINUTE_TRADES);
 }
 
@@ -345,11 +382,11 @@ void sim_market_minute(const struct sim_market *market, const struct sim_symbol 
     minute->count = 0;
     if (!sim_market_open(symbol, t))
         return;
-    struct place p = place_of(symbol->asset, t);
-    uint32_t count = trade_count(symbol, &p);
+    const struct place *p = place_of(symbol->asset, t);
+    uint32_t count = trade_count(symbol, p);
     if (count > 0) {
         minute->trades = grown(minute->trades, &minute->room, count, sizeof(*minute->trades));
-        struct path path = path_of(market, symbol, &p);
+        struct path path = path_of(market, symbol, p);
         uint64_t key = sim_hash(symbol->key, TRADE, (uint64_t)t);
         bool bounce = symbol->asset != SIM_INDICES;
         for (uint32_t i = 0; i < count; i++) {
@@ -358,7 +395,7 @@ void sim_market_minute(const struct sim_market *market, const struct sim_symbol 
             double side = !bounce ? 0 : bits & 1 ? path.half_spread : -path.half_spread;
             minute->trades[i] = (struct sim_trade){
                 .at = (int32_t)(x * (double)SIM_MINUTE),
-                .q = sequence(&p, i, SIM_MINUTE_TRADES, bits >> 1),
+                .q = sequence(p, i, SIM_MINUTE_TRADES, bits >> 1),
                 .price = on_tick(mid(&path, x) + side, path.tick),
                 .size = trade_size(symbol, sim_hash(key, i, TRADE_SIZE)),
                 .exchange = exchange_of(symbol->asset, bits >> 2),
@@ -385,9 +422,9 @@ void sim_market_quotes(const struct sim_market *market, const struct sim_symbol 
     quotes->count = 0;
     if (symbol->asset == SIM_INDICES || !sim_market_open(symbol, t))
         return;
-    struct place p = place_of(symbol->asset, t);
-    struct path path = path_of(market, symbol, &p);
-    uint32_t count = 3 * trade_count(symbol, &p) + (p.activity > 0.2 ? 6 : 1);
+    const struct place *p = place_of(symbol->asset, t);
+    struct path path = path_of(market, symbol, p);
+    uint32_t count = 3 * trade_count(symbol, p) + (p->activity > 0.2 ? 6 : 1);
     if (count > QUOTES_MAX)
         count = QUOTES_MAX;
     quotes->quotes = grown(quotes->quotes, &quotes->room, count, sizeof(*quotes->quotes));
@@ -399,7 +436,7 @@ void sim_market_quotes(const struct sim_market *market, const struct sim_symbol 
                 ask = on_tick(m + path.half_spread, path.tick);
         quotes->quotes[i] = (struct sim_quote){
             .at = (int32_t)(x * (double)SIM_MINUTE),
-            .q = sequence(&p, i, QUOTES_MAX, bits),
+            .q = sequence(p, i, QUOTES_MAX, bits),
             .bid = bid,
             .ask = ask > bid ? ask : bid + path.tick,
             .bid_size = quote_size(symbol, more),
@@ -425,10 +462,10 @@ int sim_market_revise(struct sim_market *market, const struct sim_symbol *symbol
         market->late = late;
         market->late_room = room;
     }
-    struct place p = place_of(symbol->asset, t);
+    const struct place *p = place_of(symbol->asset, t);
     uint32_t i = SIM_MINUTE_TRADES + (uint32_t)market->late_count;
     struct sim_trade trade = {.at = (int32_t)SIM_MINUTE - 1,
-                              .q = sequence(&p, i % (2 * SIM_MINUTE_TRADES), SIM_MINUTE_TRADES, 0),
+                              .q = sequence(p, i % (2 * SIM_MINUTE_TRADES), SIM_MINUTE_TRADES, 0),
                               .price = price,
                               .size = size,
                               .exchange = 4,
