@@ -22,69 +22,6 @@
 
 #include <cmocka.h>
 
-/* --------------------------------------------------------------------------------------------- requests */
-
-static void expect_parsed(const char *line, enum control_verb verb, const char *symbol, uint32_t topics,
-                          int cluster)
-{
-    struct control_parsed p;
-    const char *why = NULL;
-    int r = control_parse(&p, line, strlen(line), &why);
-    if (r < 0)
-        fail_msg("%s: %s", line, why);
-    assert_int_equal(p.verb, verb);
-    assert_string_equal(p.symbol, symbol);
-    assert_int_equal(p.topics, topics);
-    assert_int_equal(p.cluster, cluster);
-}
-
-static void expect_syntax(const char *line, size_t size, const char *words)
-{
-    struct control_parsed p;
-    const char *why = NULL;
-    assert_int_equal(control_parse(&p, line, size, &why), -EINVAL);
-    if (!why || !strstr(why, words))
-        fail_msg("%s: %s", line, why ? why : "no reason");
-}
-#define SYNTAX(line, words) expect_syntax(line, sizeof(line) - 1, words)
-
-static void test_parse(void **state)
-{
-    (void)state;
-    expect_parsed("ping", CONTROL_PING, "", 0, 0);
-    expect_parsed("pending", CONTROL_PENDING, "", 0, 0);
-    expect_parsed("reload", CONTROL_RELOAD, "", 0, 0);
-    expect_parsed("stop", CONTROL_STOP, "", 0, 0);
-    expect_parsed("subscribe AAPL default", CONTROL_SUBSCRIBE, "AAPL", 0, 0);
-    expect_parsed("subscribe AAPL trades,bars_1m", CONTROL_SUBSCRIBE, "AAPL", PGD_TRADES | PGD_BARS_1M, 0);
-    expect_parsed("subscribe X:BTC-USD quotes crypto", CONTROL_SUBSCRIBE, "X:BTC-USD", PGD_QUOTES,
-                  PGD_CRYPTO);
-    expect_parsed("subscribe I:SPX values,bars_1s indices", CONTROL_SUBSCRIBE, "I:SPX",
-                  PGD_VALUES | PGD_BARS_1S, PGD_INDICES);
-    SYNTAX("", "single blanks");
-    SYNTAX("ping ", "single blanks");
-    SYNTAX(" ping", "single blanks");
-    SYNTAX("subscribe  AAPL default", "single blanks");
-    SYNTAX("ping x", "takes no words");
-    SYNTAX("PING", "no such request");
-    SYNTAX("pin", "no such request");
-    SYNTAX("pingg", "no such request");
-    SYNTAX("ping\r", "printable");
-    SYNTAX("pi\0ng", "printable");
-    SYNTAX("ping\xc3\xa9", "printable");
-    SYNTAX("subscribe AAPL", "subscribe SYMBOL");
-    SYNTAX("subscribe AAPL default stocks more", "too many");
-    SYNTAX("subscribe AAPL default stonks", "no such cluster");
-    SYNTAX("subscribe AAPL trade", "topics:");
-    SYNTAX("subscribe AAPL trades,", "topics:");
-    SYNTAX("subscribe AAPL ,trades", "topics:");
-    SYNTAX("subscribe AAPL default,trades", "topics:");
-    SYNTAX("subscribe A,B default", "no symbol has");
-    SYNTAX("subscribe A\"B default", "no symbol has");
-    SYNTAX("subscribe * default", "only the configuration");
-    SYNTAX("subscribe AAAAAAAAAABBBBBBBBBBCCCCCCCCCCDDDDDDDDDDEEEEEEEE default", "too long");
-}
-
 /* ---------------------------------------------------------------------------------------- a control in a
  * loop */
 
@@ -576,52 +513,6 @@ static void test_file(void **state)
     hear(fd, "ok polygond " PGD_VERSION "\n");
     close(fd);
     pump();
-
-    char other[128];
-    snprintf(other, sizeof(other), "%s/file", dir);
-    close(open(other, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    assert_int_equal(control_new(&second, &loop, config, other, (gid_t)-1, &hooks), -EEXIST);
-    assert_int_equal(access(other, F_OK), 0);
-    unlink(other);
-    snprintf(other, sizeof(other), "%s/none/x.sock", dir);
-    assert_int_equal(control_new(&second, &loop, config, other, (gid_t)-1, &hooks), -ENOENT);
-    char longer[200];
-    memset(longer, 'x', sizeof(longer));
-    longer[199] = '\0';
-    assert_int_equal(control_new(&second, &loop, config, longer, (gid_t)-1, &hooks), -ENAMETOOLONG);
-}
-
-/* A daemon killed with -9 leaves its file. */
-static void test_stale_file(void **state)
-{
-    (void)state;
-    char stale[80];
-    snprintf(stale, sizeof(stale), "%s/stale", dir);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, stale, strlen(stale) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
-    close(fd);
-    struct control *second = NULL;
-    assert_int_equal(control_new(&second, &loop, config, stale, getgid(), &hooks), 0);
-    struct stat st;
-    assert_int_equal(stat(stale, &st), 0);
-    assert_int_equal(st.st_gid, getgid());
-    control_free(second, NULL, NULL);
-    assert_int_equal(access(stale, F_OK), -1);
-}
-
-/* Somebody else's file under our name is not removed. */
-static void test_replaced_file(void **state)
-{
-    (void)state;
-    unlink(path);
-    close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    control_free(control, NULL, NULL);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(access(path, F_OK), 0);
-    unlink(path);
-    assert_int_equal(control_new(&control, &loop, config, path, (gid_t)-1, &hooks), 0);
 }
 
 static void test_unknown_names(void **state)
@@ -640,40 +531,11 @@ static void test_unknown_names(void **state)
     assert_int_equal(access(other, F_OK), -1);
 }
 
-static void test_path(void **state)
-{
-    (void)state;
-    char got[128];
-    char *own = config->control.path;
-    config->control.path = (char[]){"/x/y.sock"};
-    assert_int_equal(control_path(got, sizeof(got), config), 0);
-    assert_string_equal(got, "/x/y.sock");
-    assert_int_equal(control_path(got, 5, config), -ENAMETOOLONG);
-    config->control.path = own;
-    setenv("RUNTIME_DIRECTORY", "/run/p:/run/q", 1);
-    assert_int_equal(control_path(got, sizeof(got), config), 0);
-    assert_string_equal(got, "/run/p/main.sock");
-    char longer[200];
-    memset(longer, '/', sizeof(longer));
-    longer[199] = '\0';
-    setenv("RUNTIME_DIRECTORY", longer, 1);
-    assert_int_equal(control_path(got, sizeof(got), config), -ENAMETOOLONG);
-    unsetenv("RUNTIME_DIRECTORY");
-    if (access("/run/polygond", F_OK) < 0) {
-        setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
-        assert_int_equal(control_path(got, sizeof(got), config), 0);
-        assert_string_equal(got, "/run/user/7/polygond.main.sock");
-        unsetenv("XDG_RUNTIME_DIR");
-        assert_int_equal(control_path(got, sizeof(got), config), -ENOENT);
-    }
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_with, close_all)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),
         TEST(test_ping),
         TEST(test_subscribe),
         TEST(test_gone),
@@ -687,10 +549,7 @@ int main(void)
         TEST(test_too_many_clients),
         TEST(test_who_may),
         TEST(test_file),
-        TEST(test_stale_file),
-        TEST(test_replaced_file),
         TEST(test_unknown_names),
-        TEST(test_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
