@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -221,8 +222,10 @@ static void bench_latency(struct bench *b)
     if (m == MAP_FAILED)
         die("mmap");
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* it spins: it must not outlive us */
         reader_process(b, m);
+    }
     while (!__atomic_load_n(&m->ready, __ATOMIC_ACQUIRE))
         sched_yield();
     struct ws_decoder *decoder = ws_decoder_new(1 << 20);

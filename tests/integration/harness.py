@@ -150,8 +150,9 @@ class Daemon:
 
     def follow(self, *args, **kw):
         """A polyctl that goes on running, output by line."""
+        kw.setdefault("stdout", subprocess.PIPE)
         return subprocess.Popen([BUILD / "polyctl", "--instance", self.instance, *map(str, args)], stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1, **kw)
+                                stderr=subprocess.PIPE, text=True, bufsize=1, **kw)
 
     def status(self):
         r = self.ctl("status", "--json")

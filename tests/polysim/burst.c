@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MESSAGES 64
+#define MESSAGES 64 /* in a block, at least */
 #define Q_DIGITS 10
 #define T_DIGITS 13
 
@@ -194,6 +194,19 @@ void sim_burst_continue(struct sim_session *session)
     sim_conn_flush(session->conn);
 }
 
+/* A block ends where the round over the symbols ends, or its repetition would skip some and repeat others. */
+static size_t block_messages(size_t symbols, size_t per_message)
+{
+    size_t a = symbols, b = per_message;
+    while (b) {
+        size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    size_t round = symbols / a;
+    return round * ((MESSAGES + round - 1) / round);
+}
+
 int sim_burst_start(struct sim_session *session, const struct sim_burst_plan *plan)
 {
     if (session->burst)
@@ -211,7 +224,7 @@ int sim_burst_start(struct sim_session *session, const struct sim_burst_plan *pl
         b->plan.symbols = found;
         b->plan.events += (plan->per_message - plan->events % plan->per_message) % plan->per_message;
         b->span = plan->topic == SIM_TOPIC_MINUTE ? SIM_MINUTE : plan->topic == SIM_TOPIC_SECOND ? 1000 : 0;
-        b->messages = MESSAGES;
+        b->messages = block_messages(found, plan->per_message);
         b->ends = calloc(b->messages, sizeof(*b->ends));
         r = b->ends ? 0 : -ENOMEM;
     }
