@@ -48,7 +48,7 @@ static void on_subscribe(void *user, struct control_request *request, const char
     seen.request = request;
     snprintf(seen.symbol, sizeof(seen.symbol), "%s", symbol);
     seen.topics = topics;
-    seen.cluster = cluster;
+    seen.cluster = (int)cluster;
     seen.subscribes++;
 }
 
