@@ -15,11 +15,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SUBS_PAIRS     400u          /* of a message */
-#define SUBS_BYTES     (16u * 1024u) /* of a message */
-#define SUBS_STREAK    8u
-#define SUBS_SETTLE_MS UINT64_C(200) /* a refused message is judged when no further answer came for so long  \
-                                      */
+/* Of a message. */
+#define SUBS_PAIRS 400u
+#define SUBS_BYTES (16u * 1024u)
+
+#define SUBS_STREAK 8u
+
+/* A refused message is judged when no further answer came for so long. */
+#define SUBS_SETTLE_MS UINT64_C(200)
 
 struct subs;
 
