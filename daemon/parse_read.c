@@ -100,7 +100,7 @@ static void check_price(struct read *r, double price)
 {
     if (isinf(price))
         scan_refuse(&r->scan, "a price is not finite");
-    else if (price < 0 && r->cluster != PGD_FUTURES)
+    else if (price < 0 && r->cluster != PGD_FUTURES && r->cluster != PGD_INDICES)
         scan_refuse(&r->scan, "a price is negative");
 }
 

@@ -84,6 +84,15 @@ uint64_t pgd_bars_rows(const struct pgd_bars_reader *reader, uint32_t series)
     return series < reader->geo.series_max ? shm_load64_acquire(&series_of(reader, series)->head) : 0;
 }
 
+uint64_t pgd_bars_computed(const struct pgd_bars_reader *reader, uint32_t series)
+{
+    if (series >= reader->geo.series_max)
+        return 0;
+    uint64_t computed = shm_load64_acquire(&series_of(reader, series)->computed);
+    uint64_t head = pgd_bars_rows(reader, series);
+    return computed < head ? computed : head;
+}
+
 static void fill_absent(double *units, uint32_t columns)
 {
     for (uint32_t i = 0; i < columns; i++)

@@ -19,6 +19,19 @@ static struct pgd__stream *stream_of(const struct pgd_sub *sub, const struct pgd
     return &sub->client->streams[s->stream];
 }
 
+/* What was published before the first change record is not this subscription's. */
+static void pass_over(struct pgd__seen *seen, uint32_t count, const struct pgd_bars_reader *bars)
+{
+    for (uint32_t i = 0; i < count; i++)
+        seen[i].high = pgd_bars_rows(bars, i);
+}
+
+void pgd__sweep(struct pgd__source *s)
+{
+    s->sweeping = s->seen != NULL;
+    s->sweep = 0;
+}
+
 int pgd__source_start(struct pgd_sub *sub, struct pgd__source *s, enum pgd_from from)
 {
     struct pgd__stream *stream = stream_of(sub, s);
@@ -40,13 +53,16 @@ int pgd__source_start(struct pgd_sub *sub, struct pgd__source *s, enum pgd_from 
     if (s->seen && sub->board_generation == sub->client->generation)
         for (uint32_t i = 0; i < count && i < s->seen_count; i++)
             seen[i] = (struct pgd__seen){.newest_t = s->seen[i].newest_t, .live = s->seen[i].live};
-    sub->lost_rows += s->reader.lost + s->lost_rows;
+    if (stream->kind == PGD_KIND_BARS && from == PGD_FROM_NEXT)
+        pass_over(seen, count, &stream->bars);
+    sub->lost_rows += pgd__records_lost(s) + s->lost_rows;
     free(s->seen);
     s->reader = reader;
     s->lost_told = s->lost_rows = 0;
     s->seen = seen;
     s->seen_count = count;
     s->change.rows = s->at = 0;
+    s->sweeping = false;
     s->history_open = false;
     s->generation = stream->generation;
     return 0;
@@ -70,8 +86,8 @@ static void set_name(struct pgd_sub *sub, struct pgd_event *e, uint32_t symbol)
 
 static int lost_event(struct pgd_sub *sub, struct pgd__source *s)
 {
-    uint64_t lost = s->reader.lost - s->lost_told + s->lost_rows;
-    s->lost_told = s->reader.lost;
+    uint64_t lost = pgd__records_lost(s) - s->lost_told + s->lost_rows;
+    s->lost_told = pgd__records_lost(s);
     sub->lost_rows += s->lost_rows;
     s->lost_rows = 0;
     pgd__event(sub, PGD_EVENT_LOST, s->stream)->lost = lost;
@@ -103,6 +119,15 @@ static int bar_event(struct pgd_sub *sub, struct pgd__source *s, uint32_t symbol
     return 1;
 }
 
+static void skip_swept(struct pgd__source *s)
+{
+    uint64_t swept = s->seen[s->change.symbol].swept;
+    if (!(s->change.flags & PGD_CHANGE_APPEND) || s->change.first >= swept)
+        return;
+    uint64_t known = swept - s->change.first;
+    s->at = known < s->change.rows ? known : s->change.rows;
+}
+
 /* Warm-up rows of a symbol that has not been live: only as many of the newest as were asked for. */
 static void skip_warm_up(struct pgd_sub *sub, struct pgd__source *s)
 {
@@ -111,7 +136,8 @@ static void skip_warm_up(struct pgd_sub *sub, struct pgd__source *s)
     if (!(c->flags & PGD_CHANGE_HISTORY) || seen->live || c->rows <= s->history)
         return;
     struct pgd_bar bar;
-    s->at = c->rows - s->history;
+    if (c->rows - s->history > s->at)
+        s->at = c->rows - s->history;
     uint64_t last = c->first + s->at - 1;
     if (pgd_bars_row(&stream_of(sub, s)->bars, c->symbol, last, &bar, NULL) > 0 && bar.t > seen->newest_t)
         seen->newest_t = bar.t;
@@ -183,6 +209,29 @@ static int change_step(struct pgd_sub *sub, struct pgd__source *s)
     return 0;
 }
 
+/* The next series with rows that no change record told of, as a change. Rows without their indicators are
+ * left to the record that follows them. */
+static bool sweep_step(struct pgd_sub *sub, struct pgd__source *s)
+{
+    const struct pgd_bars_reader *bars = &stream_of(sub, s)->bars;
+    while (s->sweep < s->seen_count) {
+        uint32_t symbol = s->sweep++;
+        uint64_t high = s->seen[symbol].high;
+        uint64_t rows = pgd_bars_computed(bars, symbol);
+        if (rows <= high || !pgd__wanted(sub, symbol))
+            continue;
+        s->change = (struct pgd_change){.symbol = symbol,
+                                        .flags = PGD_CHANGE_APPEND,
+                                        .first = high,
+                                        .bars = rows - high,
+                                        .rows = rows - high};
+        s->at = 0;
+        return true;
+    }
+    s->sweeping = false;
+    return false;
+}
+
 static int bars_step(struct pgd_sub *sub, struct pgd__source *s)
 {
     for (int i = 0; i < TURN; i++) {
@@ -190,18 +239,24 @@ static int bars_step(struct pgd_sub *sub, struct pgd__source *s)
             return 1;
         if (s->lost_rows > 0)
             return lost_event(sub, s);
+        if (s->sweeping && sweep_step(sub, s))
+            continue;
         int r = pgd_tape_get(&s->reader, &s->change);
         if (r != 1)
             s->change.rows = 0;
-        if (r == -EOVERFLOW)
-            return lost_event(sub, s);
+        if (r == -EOVERFLOW) {
+            pgd__sweep(s);
+            continue;
+        }
         if (r <= 0)
             return r;
         s->at = 0;
-        if (s->change.symbol >= s->seen_count || !pgd__wanted(sub, s->change.symbol))
+        if (s->change.symbol >= s->seen_count || !pgd__wanted(sub, s->change.symbol)) {
             s->change.rows = 0;
-        else
+        } else {
+            skip_swept(s);
             skip_warm_up(sub, s);
+        }
     }
     return MORE;
 }

@@ -94,7 +94,7 @@ uint64_t pgd_sub_lost(const struct pgd_sub *sub)
 {
     uint64_t lost = sub->lost_rows;
     for (int i = 0; i < sub->source_count; i++)
-        lost += sub->sources[i].reader.lost + sub->sources[i].lost_rows;
+        lost += pgd__records_lost(&sub->sources[i]) + sub->sources[i].lost_rows;
     return lost;
 }
 

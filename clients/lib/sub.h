@@ -9,6 +9,7 @@
 struct pgd__seen {
     int64_t newest_t;
     uint64_t high;       /* row after the highest that was delivered or passed over */
+    uint64_t swept;      /* rows below were found by their head: append records of them come late */
     uint16_t newest_rev; /* of the row at newest_t; 0: its indicators were not there yet */
     bool live;           /* more than warm-up rows have been delivered */
 };
@@ -20,6 +21,8 @@ struct pgd__source {
     struct pgd_tape_reader reader; /* tape, or change log */
     uint64_t lost_told;
     uint64_t lost_rows; /* rows that left the ring before they were copied; not told yet */
+    bool sweeping;      /* change records were missed: the heads tell which rows are new */
+    uint32_t sweep;     /* next series to look at */
     struct pgd__seen *seen;
     uint32_t seen_count;
     /* the change being delivered: rows [at, rows) are left */
@@ -62,6 +65,16 @@ struct pgd_sub {
 int pgd__deliver(struct pgd_sub *sub);
 int pgd__source_start(struct pgd_sub *sub, struct pgd__source *s, enum pgd_from from) PGD_CHECK;
 void pgd__source_stop(struct pgd__source *s);
+
+/* Change records may have been missed (lapped in the log, or a daemon died before it wrote them): look at all
+ * heads. */
+void pgd__sweep(struct pgd__source *s);
+
+/* Records of a tape that the writer overran; a change log's do not count, its rows are found again. */
+static inline uint64_t pgd__records_lost(const struct pgd__source *s)
+{
+    return s->seen ? 0 : s->reader.lost;
+}
 
 /* Looks after the daemon and its segments: 1 an event, 0 nothing, 2 something was attached anew, or an error.
  */

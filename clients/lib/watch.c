@@ -53,6 +53,8 @@ int pgd__watch(struct pgd_sub *sub)
     if (reason < 0 && (sub->down_told || epoch != sub->epoch)) {
         sub->down_told = false;
         sub->epoch = epoch;
+        for (int i = 0; i < sub->source_count; i++)
+            pgd__sweep(&sub->sources[i]);
         pgd__event(sub, PGD_EVENT_UP, -1)->epoch = epoch;
         return 1;
     }

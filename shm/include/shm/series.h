@@ -93,6 +93,9 @@ void pgd_bars_detach(struct pgd_bars_reader *reader);
 /* Rows a series has ever had (0 when the symbol has none), acquire. */
 uint64_t pgd_bars_rows(const struct pgd_bars_reader *reader, uint32_t series);
 
+/* Of these, rows whose indicators have been published (acquire); never more than pgd_bars_rows. */
+uint64_t pgd_bars_computed(const struct pgd_bars_reader *reader, uint32_t series);
+
 /* Copies row `index`. bar must be given; `units` (geo.columns doubles) may be NULL. Returns
  *   1  whole row; indicators belong to this revision
  *   2  whole row; indicators not yet computed (units filled with NaN)
