@@ -69,7 +69,7 @@ static void test_limit_and_clash(void **state)
     struct fixture f = {0};
     fixture_open(&f, 4, 128);
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "S%d", i);
         fixture_take(&f, name, PGD_STOCKS, false);
     }

@@ -51,7 +51,7 @@ static void test_every_row_gets_indicators(void **state)
     fixture_open(&f, 8, 512);
     struct watcher w;
     watch(&w, &f, PGD_FROM_NEXT);
-    char names[8][8];
+    char names[8][16];
     for (int s = 0; s < 8; s++) {
         snprintf(names[s], sizeof names[s], "S%d", s);
         fixture_take(&f, names[s], PGD_STOCKS, false);
