@@ -362,6 +362,21 @@ def burst():
             run(session(sim, tls))
 
 
+def as_fast_as_it_is_read():
+    async def session(sim):
+        async with connect(sim, max_size=None) as ws:
+            await opened(ws, "AM.AAPL,AM.SPY")
+            return await gather(ws, lambda g: len(g) >= 1500)
+
+    with Place() as place:
+        sim = place.sim("--start", "2026-03-18T11:00", "--speed", "max")
+        bars = [e for e in run(session(sim)) if e["sym"] == "SPY"]
+        check(all(a["s"] < b["s"] for a, b in zip(bars, bars[1:])), "bars of several days in order")
+        first, last = bars[0]["s"], bars[-1]["s"]
+        page = sim.get("/v2/aggs/ticker/SPY/range/1/minute/%d/%d" % (first, last), limit=50000)["results"]
+        check([(b["s"], b["c"], b["v"]) for b in bars] == [(r["t"], r["c"], r["v"]) for r in page], "none is missing")
+
+
 def certificates():
     async def attempt(sim):
         try:
@@ -482,4 +497,4 @@ def sim_stats(sim):
 
 
 main(session_plain_and_tls, acknowledgements, stream_and_history_agree, deterministic, other_clusters, refusals, eviction, shapes,
-     misfortunes, plug_by_hand, burst, certificates, rule_breakers, slow_reader)
+     misfortunes, plug_by_hand, burst, as_fast_as_it_is_read, certificates, rule_breakers, slow_reader)

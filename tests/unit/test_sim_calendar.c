@@ -80,8 +80,9 @@ static void test_holidays(void **state)
     };
     static const struct sim_date early[] = {{2023, 7, 3}, {2024, 7, 3},   {2024, 11, 29}, {2024, 12, 24},
                                             {2025, 7, 3}, {2025, 11, 28}, {2026, 12, 24}};
-    static const struct sim_date full[] = {{2021, 12, 31}, {2022, 7, 5}, {2021, 7, 2},  {2026, 7, 2},
-                                           {2022, 12, 23}, {2020, 7, 2}, {2025, 10, 13}};
+    static const struct sim_date full[] = {{2020, 6, 19},  {2021, 6, 18}, {2021, 12, 31},
+                                           {2022, 7, 5},   {2021, 7, 2},  {2026, 7, 2},
+                                           {2022, 12, 23}, {2020, 7, 2},  {2025, 10, 13}};
     for (size_t i = 0; i < sizeof(closed) / sizeof(*closed); i++)
         assert_int_equal(sim_calendar_kind(sim_calendar_days(closed[i]), NULL), SIM_DAY_CLOSED);
     for (size_t i = 0; i < sizeof(early) / sizeof(*early); i++)

@@ -199,7 +199,7 @@ static void test_looks_like_a_market(void **state)
     open_world(&w, 1, "AAPL,MSFT,BAC");
     const struct sim_symbol *s = sim_universe_ticker(&w.universe, "AAPL");
     double open = volume(&w, s, 570, 585), lunch = volume(&w, s, 750, 790), close = volume(&w, s, 945, 960);
-    assert_true(open > 2 * lunch && close > 1.5 * lunch);
+    assert_true(open > 4 * lunch && close > 1.5 * lunch);
     assert_true(volume(&w, s, 240, 570) < 0.2 * lunch && volume(&w, s, 960, 1200) < 0.3 * lunch);
     double xx = 0, yy = 0, xy = 0;
     for (int back = 1; back < 100; back++) {
