@@ -254,6 +254,10 @@ install: all
 	@if command -v scdoc >/dev/null; then for f in polyctl.1 polygond.yaml.5 polygond.8; do \
 	  scdoc <docs/man/$$f.scd >$(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$$f || exit 1; done; \
 	else echo 'scdoc not found: no man pages'; fi
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' systemd/polygond.service >$(B)/polygond.service
+	install -D -m 644 $(B)/polygond.service $(DESTDIR)$(PREFIX)/lib/systemd/system/polygond.service
+	install -D -m 644 systemd/sysusers.d/polygond.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/polygond.conf
+	install -D -m 644 config/polygond.yaml $(DESTDIR)$(PREFIX)/share/polygond/polygond.yaml
 
 clean:
 	rm -rf $(O)

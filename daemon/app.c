@@ -86,12 +86,15 @@ static struct symbol *on_unheld(void *user, enum pgd_cluster cluster, struct eve
     return cluster_unheld(&app->clusters[cluster], wire);
 }
 
+/* The board counts each reason; the log shows examples. */
 static void on_dropped(void *user, enum pgd_cluster cluster, const char *reason, struct event_text raw)
 {
-    (void)user;
+    struct app *app = user;
+    char text[120];
+    snprintf(text, sizeof text, "%s: event dropped: %s", config_cluster_name(cluster), reason);
+    pgd_board_error(&app->bus.board, "event_refused", text);
     size_t n = raw.n < 160 ? raw.n : 160;
-    log_event(LOG_EVENT_REFUSED, "%s: event dropped: %s: %.*s", config_cluster_name(cluster), reason, (int)n,
-              raw.p);
+    log_event_rate(&app->dropped, 10, LOG_EVENT_REFUSED, "%s: %.*s", text, (int)n, raw.p);
 }
 
 static void on_engine_async(uv_async_t *handle)
@@ -397,8 +400,6 @@ static int open_core(struct app *app)
     int r = symbols_new(&app->symbols, &app->bus.board, app->config->bus.symbols);
     if (r == 0)
         r = worker_new(&app->worker, &app->bus, app->engine, &worker_hooks);
-    if (r == -EINVAL)
-        return failed(APP_CONFIG, LOG_CONFIG, "bus.bars: too few rows for the longest indicator");
     struct feed_hooks hooks = {on_unheld, on_dropped, app};
     if (r == 0)
         r = feed_new(&app->feed, &app->bus, app->symbols, app->worker, &hooks);

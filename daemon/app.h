@@ -11,6 +11,7 @@
 #include "health.h"
 #include "history.h"
 #include "http.h"
+#include "log.h"
 #include "rest.h"
 #include "secret.h"
 #include "symbols.h"
@@ -52,6 +53,7 @@ struct app {
     uv_timer_t poll; /* REST-only clusters */
     int closing;     /* parts still closing */
     bool stopping;
+    struct log_rate dropped; /* events, for the log */
     int exit_code;
 };
 

@@ -62,6 +62,12 @@ static int size_bars(struct sizes *s, const struct config *config, const struct 
     for (unsigned i = 0; i < config->bus.bars_count && i < BUS_BARS_MAX; i++) {
         const struct config_bars *b = &config->bus.bars[i];
         struct pgd_bars_config *c = &s->bars[s->bars_count++];
+        if (b->rows < pgk_plan_capacity(plan)) {
+            snprintf(err, err_size,
+                     "bus.bars: %s: %" PRIu32 " rows are too few, the indicators need %" PRIu32, b->timespan,
+                     b->rows, pgk_plan_capacity(plan));
+            return -EINVAL;
+        }
         *c = (struct pgd_bars_config){
             .timespan = b->timespan,
             .span_ms = span_of(b->timespan),
