@@ -20,7 +20,7 @@ BASE := -std=c17 -D_GNU_SOURCE -DPGD_VERSION='"$(VERSION)"' -fno-strict-aliasing
 OPT_release := -O2 -D_FORTIFY_SOURCE=2
 OPT_debug   := -O0
 OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-OPT_tsan    := -O1 -fsanitize=thread -Wno-error=tsan
+OPT_tsan    := -O1 -fsanitize=thread -Wno-tsan
 OPT_fuzz    := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 OPT_cross   := -O2
 OPT := $(OPT_$(V))
@@ -31,7 +31,7 @@ ifeq ($(V),fuzz)
 CC := clang
 endif
 ifneq ($(findstring clang,$(CC)),)
-OPT := $(filter-out -Wno-error=tsan,$(OPT))
+OPT := $(filter-out -Wno-tsan,$(OPT))
 endif
 LDOPT := $(filter -fsanitize=address% -fsanitize=thread,$(OPT))
 ifeq ($(V),fuzz)
