@@ -26,14 +26,16 @@ class Bus:
     def __init__(self, control=None):
         Bus.serial += 1
         self.name = "cli%d-%d" % (os.getpid(), Bus.serial)
+        self.lock = threading.Lock()
         argv = [WRITER, self.name] + ([control] if control else [])
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout.readline() == "ok\n"
 
     def __call__(self, line):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
+        with self.lock:  # a control socket's thread may write as well
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
         assert answer == "ok\n", (line, answer)
 
     def bar(self, symbol, i, verb="append", index=0, span="1m", c=188.125, indicators="187.1 55.5 187.3"):

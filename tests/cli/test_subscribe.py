@@ -13,6 +13,11 @@ def minute(line):
     return (json.loads(line)["t"] - T0) // MINUTE
 
 
+def stop(pid):
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+
+
 def image_then_live():
     with Bus() as bus:
         bus("symbol AAPL")
@@ -103,7 +108,7 @@ def lapped():
         bus("flood AAPL 0 1")
         with Running(bus, "subscribe", "AAPL", "--trades", "--json") as p:
             assert json.loads(p.out())["seq"] is None  # sequence 0 is an absent one
-            os.kill(p.process.pid, signal.SIGSTOP)
+            stop(p.process.pid)
             bus("flood AAPL 1 5000")
             os.kill(p.process.pid, signal.SIGCONT)
             lost = int(p.err().split(": ")[3].split()[0])
@@ -121,7 +126,7 @@ def lapped_strictly():
         bus("flood AAPL 1 1")
         with Running(bus, "subscribe", "AAPL", "--trades", "--json", "--strict") as p:
             p.out()
-            os.kill(p.process.pid, signal.SIGSTOP)
+            stop(p.process.pid)
             bus("flood AAPL 2 5000")
             os.kill(p.process.pid, signal.SIGCONT)
             code, _, err = p.end()
