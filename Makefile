@@ -162,7 +162,7 @@ endif
 .DELETE_ON_ERROR:
 
 # ------------------------------------------------------------------------------------------------------ targets
-.PHONY: help demo check check-run bench bench-ring bench-feed bench-engine cross install clean tests fuzz-build format
+.PHONY: help demo check check-run tests
 
 help:
 	@echo 'make            build/release: polygond polyctl polysim libpolygond'
@@ -171,7 +171,7 @@ help:
 	@echo 'make bench      figures as JSON lines; also bench-ring bench-feed bench-engine'
 	@echo 'make cross      builds for aarch64 and runs the unit tests under qemu-user'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
-	@echo 'make chaos fuzz-long soak   the long campaigns; see docs/testing.md'
+	@echo 'make chaos fuzz-long     the long campaigns; see docs/testing.md'
 	@echo 'V=release|debug|asan|tsan|fuzz  CC=gcc|clang  O=build'
 
 demo:
@@ -225,6 +225,20 @@ bench-ring bench-engine: bench-%: $(B)/tests/bench/bench_%
 bench-feed: all $(B)/tests/bench/bench_path $(B)/tests/bench/helper_drain
 	@$(B)/tests/bench/bench_path
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
+
+# The long campaigns.
+.PHONY: chaos fuzz-long cross format install clean
+chaos: all tests
+	BUILD=$(B) ROUNDS=$(or $(ROUNDS),200) $(PYTHON) tests/chaos/test_kill.py
+
+FUZZ_SECONDS ?= 3600
+fuzz-long:
+	@$(MAKE) --no-print-directory -s -j2 V=fuzz tests
+	@mkdir -p $(O)/fuzz-corpus; for f in $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SRC)); do \
+	  mkdir -p $(O)/fuzz-corpus/$$f; \
+	  $(O)/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=$(O)/fuzz-$$f- \
+	    $(O)/fuzz-corpus/$$f tests/fuzz/corpus/$$f >$(O)/fuzz-$$f.log 2>&1 & done; wait
+	@grep -H -E 'Done|SUMMARY|ERROR' $(O)/fuzz-*.log
 
 cross:
 	@tests/bootstrap cross
