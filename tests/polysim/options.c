@@ -197,10 +197,11 @@ int sim_options_parse(struct sim_options *options, int argc, char **argv)
     return 0;
 }
 
-/* The latest time at which bars of stocks flow: t itself, or 10:00 of the latest session day. */
+/* The latest time from which bars of stocks flow for a good while, even when the market runs faster: t
+ * itself, or 10:00 of the latest session day. */
 static int64_t live(int64_t t)
 {
-    if (sim_calendar_stocks(t) != SIM_CLOSED)
+    if (sim_calendar_stocks(t) == SIM_REGULAR && sim_calendar_stocks(t + 120 * SIM_MINUTE) == SIM_REGULAR)
         return t;
     int32_t day = sim_calendar_new_york_day(t);
     while (sim_calendar_midnight(day) + 600 * SIM_MINUTE > t ||

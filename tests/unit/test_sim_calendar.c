@@ -131,6 +131,7 @@ static void test_start(void **state)
     start_is("1772636400000", 0, INT64_C(1772636400000));
     start_is("2026-03-08T09:45", 0, sunday + 525 * SIM_MINUTE); /* the clocks went forward at 02:00 */
     start_is("now", wednesday + 630 * SIM_MINUTE + 123, wednesday + 630 * SIM_MINUTE + 123);
+    start_is("now", wednesday + 950 * SIM_MINUTE, wednesday + 600 * SIM_MINUTE); /* the close is near */
     start_is("now", sunday + 60 * SIM_MINUTE, sim_calendar_midnight(day_of(2026, 3, 6)) + 600 * SIM_MINUTE);
     start_is("now", wednesday + 60 * SIM_MINUTE, wednesday - SIM_DAY + 600 * SIM_MINUTE);
     static const char *const bad[] = {
