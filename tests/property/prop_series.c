@@ -12,6 +12,7 @@
 
 #define CAPACITY 64u
 #define SERIES   3u
+#define PLAIN    2u /* the series that is only appended to: its starts follow from the index */
 #define COLUMNS  2u
 #define STEPS    200000
 #define KILLS    6
@@ -25,6 +26,11 @@ static uint64_t next_random(uint64_t *state)
     *state ^= *state >> 7;
     *state ^= *state << 17;
     return *state;
+}
+
+static int64_t plain_start(uint64_t index)
+{
+    return 1000 + 10 * (int64_t)index;
 }
 
 static const struct pgd_column columns[COLUMNS] = {{"a", ""}, {"b", ""}};
@@ -84,6 +90,8 @@ static int read_one(struct party *p, uint32_t *ret_series, uint64_t *ret_index, 
     double units[COLUMNS], want[COLUMNS];
     uint32_t series = (uint32_t)(next_random(&p->random) % SERIES);
     uint64_t rows = pgd_bars_rows(&p->reader, series), back = next_random(&p->random) % (CAPACITY + 2);
+    if (next_random(&p->random) % 2 == 0)
+        back = CAPACITY - 1; /* the row that leaves next */
     uint64_t index = rows > back ? rows - back : 0;
     int r = pgd_bars_row(&p->reader, series, index, bar, units);
     *ret_series = series;
@@ -91,7 +99,7 @@ static int read_one(struct party *p, uint32_t *ret_series, uint64_t *ret_index, 
     if (r <= 0)
         return r;
     p->rows++;
-    p->bad += !bar_whole(bar, series);
+    p->bad += !bar_whole(bar, series) || (series == PLAIN && bar->t != plain_start(index));
     units_make(want, bar);
     p->computed += r == 1;
     p->bad += r == 1 && memcmp(units, want, sizeof units) != 0;
@@ -165,7 +173,9 @@ static void step(struct pgd_bars *bars, uint64_t *random, uint32_t version)
     int64_t last = m->count > 0 ? m->rows[m->count - 1].t : 1000;
     uint64_t first = pgd_bars_first(bars, series), what = next_random(random) % 100;
     struct pgd_bar bar = bar_make(last + 10 + (int64_t)(next_random(random) % 10), version, series);
-    if (what < 50 || m->count < 2) {
+    if (series == PLAIN)
+        bar = bar_make(plain_start(m->count), version, series);
+    if (what < 50 || m->count < 2 || series == PLAIN) {
         assert_int_equal(pgd_bars_append(bars, series, &bar), m->count);
         model_insert(m, m->count, &bar);
     } else if (what < 75) {

@@ -203,6 +203,10 @@ static void uncounted_symbol_leaves_no_trace(void **state)
     assert_int_equal(pgd_board_find(&r, "GHOST"), -ENOENT);
     pgd_board_close(&w);
     w = own(100);
+    unsigned used = 0;
+    for (uint32_t i = 0; i < w.board->hash_slots; i++)
+        used += w.hash[i] != 0;
+    assert_int_equal(used, 1);
     assert_int_equal(add(&w, "MSFT"), 1);
     assert_int_equal(pgd_board_find(&r, "GHOST"), -ENOENT);
     assert_int_equal(pgd_board_find(&r, "MSFT"), 1);
