@@ -51,8 +51,7 @@ static const struct pgd_field symbol_fields[] = {
 };
 #define SYMBOL_FIELDS (sizeof symbol_fields / sizeof symbol_fields[0])
 
-/* ---------------------------------------------------------------------------------------------------- layout
- */
+/* ------------------------------------------------------------------------------------------ layout */
 
 static bool config_valid(const struct pgd_board_config *c)
 {
@@ -115,8 +114,7 @@ static struct pgd_conn *conns_of(struct pgd_board_writer *w)
     return (struct pgd_conn *)(w->map.base + w->board->conns_offset);
 }
 
-/* --------------------------------------------------------------------------------------------------- symbols
- */
+/* ----------------------------------------------------------------------------------------- symbols */
 
 bool pgd__symbol_valid(const char *name, size_t length)
 {

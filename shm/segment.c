@@ -57,8 +57,7 @@ void pgd__store_text(void *to, const char *text, size_t bytes)
     shm_copy_in(to, words, bytes / 8);
 }
 
-/* ----------------------------------------------------------------------------------------------------- names
- */
+/* ------------------------------------------------------------------------------------------- names */
 
 static bool name_valid(const char *name, size_t max, const char *extra)
 {
@@ -215,8 +214,7 @@ bool pgd_segment_stale(const struct pgd_map *map)
     return shm_load32_acquire(map->base + offsetof(struct pgd_header, state)) == PGD_STATE_STALE;
 }
 
-/* ---------------------------------------------------------------------------------------------------- schema
- */
+/* ------------------------------------------------------------------------------------------ schema */
 
 static uint64_t record_size(const struct pgd_map *map, uint32_t record)
 {
@@ -272,8 +270,7 @@ int pgd_segment_field_at(const struct pgd_map *map, uint32_t index, struct pgd_f
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ write side
- */
+/* -------------------------------------------------------------------------------------- write side */
 
 uint64_t pgd_layout_body(uint32_t geometry_size, uint32_t field_count)
 {

@@ -1,24 +1,45 @@
-/* Write side of bars segments. The order of rows, argued for the Arm model:
+/* Write side of bars segments. The order of rows, argued for the Arm model.
  *
- * Append of row h (capacity N; slot k = h mod N; head says h):
- *   A1 release fence   A2 bar words, meta word (relaxed)   A3 head := h + 1 (store-release)
+ * Append of row h (capacity N; slot h mod N; head says h):
+ *
+ * - A1 release fence
+ * - A2 bar words, then the meta word with rev 2 (relaxed)
+ * - A3 head := h + 1 (store-release)
+ *
  * Revision of row i:
- *   V1 meta := odd rev (relaxed)   V2 release fence   V3 bar words (relaxed)   V4 meta := next even rev
- * (store-release) Reader of row i (series_read.c): R1 head (load-acquire), i < head   R2 meta (load-acquire),
- * even   R3 bar words (relaxed), indicators R4 acquire fence   R5 meta again, head again (relaxed); deliver
- * if meta is unchanged and i + N > head
+ *
+ * - V1 meta := odd rev (relaxed)
+ * - V2 release fence
+ * - V3 bar words (relaxed)
+ * - V4 meta := next even rev (store-release)
+ *
+ * Reader of row i (series_read.c):
+ *
+ * - R1 head (load-acquire); i < head
+ * - R2 meta (load-acquire); rev even
+ * - R3 bar words (relaxed), indicators
+ * - R4 acquire fence
+ * - R5 meta again (load-acquire), after it head again (relaxed); the copy counts if meta is unchanged and
+ *   i + N > head
  *
  * Whole: R1 read a head stored by A3 of row i or later, so A2 of row i happens before R3. If R2 read the meta
- * word of revision r, V4 of r (or A2) and with it the whole of that revision happens before R3. Not newer,
- * same row: had R3 read a word of a later revision, V1 of that revision stands before the fence V2, before
- * the store that was read; R3 stands before the fence R4: fence to fence, R5 sees that odd word or a later
- * one, which differs from what R2 read. (rev comes round after 32,767 revisions of one row within one copy.)
- * Not foreign: had R3 read a word of row i + N in the same slot, the head i + N was stored (A3 of row i + N -
- * 1) before the fence A1 of row i + N, which stands before the word that was read: fence to fence, R5 sees
- * head >= i + N, and i + N > head fails. That is why a row counts as gone one append before its bytes are
- * overwritten, and why no mark is needed on a row that is not published yet. On Arm A1, V2 and R4 are `dmb`;
- * a store-release instead of A1 or V2 would order what stands before it, not the payload that follows, and a
- * load-acquire instead of R4 what follows it, not the payload before.
+ * word of revision r, V4 of r (or A2) and with it the whole of that revision happens before R3.
+ *
+ * Not newer, same row: had R3 read a word of a later revision, V1 of that revision stands before the fence
+ * V2, before the store that was read; R3 stands before the fence R4: fence to fence, R5 reads that odd word
+ * or a later one in the slot. A later one of the same row differs from what R2 read (rev comes round only
+ * after 32,767 revisions of one row within one copy). A later one of row i + N can be equal, since every row
+ * begins with the same rev; but its store stands behind the fence A1 of that row, R5 reads it with acquire,
+ * and so the head that R5 reads next is i + N or more. With a relaxed second load of meta the head could be
+ * read before it: tests/model/relacy_row.cpp finds that.
+ *
+ * Not foreign: had R3 read a word of row i + N in the same slot, the head i + N was stored (A3 of row
+ * i + N - 1) before the fence A1 of row i + N, which stands before the word that was read: fence to fence, R5
+ * reads head >= i + N, and i + N > head fails. That is why a row counts as gone one append before its bytes
+ * are overwritten, and why no mark is needed on a row that is not published yet.
+ *
+ * On Arm A1, V2 and R4 are `dmb`; a store-release instead of A1 or V2 would order what stands before it, not
+ * the payload that follows, and a load-acquire instead of R4 what follows it, not the payload before.
  *
  * The forming bar follows V1-V4 and R2-R5 without the head. The indicators carry a tag before and after (see
  * PGD_UNIT_TAG) that the engine writes by the same rule as rev, so they are validated on their own, and
@@ -43,8 +64,7 @@
 
 enum op { OP_REVISE = 1, OP_INSERT = 2 };
 
-/* ---------------------------------------------------------------------------------------------------- layout
- */
+/* ------------------------------------------------------------------------------------------ layout */
 
 static const struct pgd_field fixed_fields[] = {
 #define F(rec, strct, member, type_, unit_)                                                                  \
@@ -180,8 +200,7 @@ static struct pgd_field *fields_new(const struct pgd_bars_config *c)
     return fields;
 }
 
-/* ------------------------------------------------------------------------------------------------------ rows
- */
+/* -------------------------------------------------------------------------------------------- rows */
 
 static struct pgd_series *series_of(const struct pgd_bars *b, uint32_t series)
 {
@@ -378,8 +397,7 @@ void pgd_bars_open_series(struct pgd_bars *bars, uint32_t series, enum pgd_sessi
     shm_store32_release(&s->in_use, 1);
 }
 
-/* -------------------------------------------------------------------------------------------------- adoption
- */
+/* ---------------------------------------------------------------------------------------- adoption */
 
 static void redo_insert(struct pgd_bars *bars, const struct pgd_intent *note)
 {

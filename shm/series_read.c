@@ -10,8 +10,7 @@
 #define BAR_WORDS (PGD_LINE / 8)
 #define META_WORD (PGD_BAR_META / 8)
 
-/* ---------------------------------------------------------------------------------------------------- attach
- */
+/* ------------------------------------------------------------------------------------------ attach */
 
 static bool geometry_valid(const struct pgd_bars_geometry *g, uint64_t size)
 {
@@ -71,8 +70,7 @@ int pgd_bars_log(struct pgd_tape_reader *ret, const struct pgd_bars_reader *read
     return pgd_tape_reader_init(ret, &reader->map, reader->geo.log_offset, from);
 }
 
-/* ------------------------------------------------------------------------------------------------------ rows
- */
+/* -------------------------------------------------------------------------------------------- rows */
 
 static const struct pgd_series *series_of(const struct pgd_bars_reader *r, uint32_t series)
 {
@@ -136,7 +134,7 @@ int pgd_bars_row(const struct pgd_bars_reader *reader, uint32_t series, uint64_t
         shm_copy_out(words, row, META_WORD);
         bool computed = units_copy(reader, series, index, (uint16_t)words[META_WORD], units);
         shm_fence_acquire();
-        uint64_t meta = shm_load64(row + META_WORD);
+        uint64_t meta = shm_load64_acquire(row + META_WORD);
         head = shm_load64(&s->head);
         if (meta != words[META_WORD] || (meta & 1) != 0 || head - index >= reader->geo.capacity)
             continue;
@@ -159,9 +157,10 @@ int pgd_bars_get_forming(const struct pgd_bars_reader *reader, uint32_t series, 
         words[META_WORD] = shm_load64_acquire(cell + META_WORD);
         shm_copy_out(words, cell, META_WORD);
         shm_fence_acquire();
+        again[META_WORD] = shm_load64_acquire(cell + META_WORD);
         /* A forming bar changes often enough for its 16-bit revision to come round under a stopped reader:
-         * compare all of it. */
-        shm_copy_out(again, cell, BAR_WORDS);
+         * after the revision compare the words too. */
+        shm_copy_out(again, cell, META_WORD);
         if ((words[META_WORD] & 1) != 0 || memcmp(words, again, sizeof words) != 0)
             continue;
         if (words[META_WORD] == 0 || words[0] == 0)

@@ -1,24 +1,29 @@
 /* The order of a tape, argued for the Arm model (and so for C11).
  *
  * Writer, record i, capacity N, R = the value of `reserve`:
- *   W1  once per 64 records, before the first of them: reserve := R (relaxed), then a release fence
- *   W2  words 1..7 of slot i mod N (relaxed)
- *   W3  commit := i + 1 (store-release)
- * Invariant: a record is only written while i < R.
- * Reader, wants record i:
- *   R1  commit (load-acquire); not i + 1: not there, or lapped
- *   R2  words 1..7 (relaxed)
- *   R3  acquire fence, then reserve (relaxed); the copy counts only if reserve - i <= N
+ *
+ * - W1 once per 64 records, before the first of them: reserve := R (relaxed), then a release fence
+ * - W2 words 1..7 of slot i mod N (relaxed)
+ * - W3 commit := i + 1 (store-release)
+ *
+ * Invariant: a record is only written while i < R. Reader, wants record i:
+ *
+ * - R1 commit (load-acquire); not i + 1: not there, or lapped
+ * - R2 words 1..7 (relaxed)
+ * - R3 acquire fence, then reserve (relaxed); the copy counts only if reserve - i <= N
  *
  * Whole: R1 reads i + 1 from W3 of record i, so W2 of record i happens before R2 (release store, acquire
- * load). R2 cannot read anything older than record i in any word. Not newer: suppose some load of R2 read a
- * word of a later record in the same slot, i + kN, k >= 1. W1 that reserved that record stands before a
- * release fence, which stands before the store that was read; R2's load stands before the acquire fence of
- * R3. Fence to fence: that W1 happens before the load of `reserve` in R3, which by coherence returns R > i +
- * kN >= i + N, and the copy is thrown away. This holds without any fence per record. On Arm the fences are
- * two `dmb`: the writer's is needed because a later relaxed store could become visible before the store of
- * `reserve`; the reader's because the load of `reserve` could be satisfied before the loads of the payload. A
- * load-acquire of `reserve` would not do: it orders what follows it, not what precedes it.
+ * load). R2 cannot read anything older than record i in any word.
+ *
+ * Not newer: suppose some load of R2 read a word of a later record in the same slot, i + kN, k >= 1. W1 that
+ * reserved that record stands before a release fence, which stands before the store that was read; R2's load
+ * stands before the acquire fence of R3. Fence to fence: that W1 happens before the load of `reserve` in R3,
+ * which by coherence returns R > i + kN >= i + N, and the copy is thrown away. This holds without any fence
+ * per record. On Arm the fences are two `dmb`: the writer's is needed because a later relaxed store could
+ * become visible before the store of `reserve`; the reader's because the load of `reserve` could be satisfied
+ * before the loads of the payload. A load-acquire of `reserve` would not do: it orders what follows it, not
+ * what precedes it.
+ *
  * Stale commit: while slot i mod N is being overwritten its commit word still says i + 1; the argument above
  * covers it, since R2's payload is then either all of record i or caught by R3.
  *
@@ -32,7 +37,9 @@
  * Sleep and wake: the writer stores head (release), then notify + 1 (release), then wakes. A reader loads
  * notify (acquire), then head, and sleeps only while notify still has the value it saw: either it saw the new
  * notify and hence the new head, or the kernel's compare under its lock sees the new notify and refuses to
- * sleep. */
+ * sleep. The same word announces a new epoch and a successor (both stored before it). The caller looks for
+ * those between two waits, so the value that counts is the one of the last return, before that look: a change
+ * since then ends the wait. tests/model/wake.pml and restart.pml check both. */
 #include "shm/tape.h"
 
 #include <string.h>
@@ -47,8 +54,7 @@ static bool power_of_two(uint64_t n)
     return n != 0 && (n & (n - 1)) == 0;
 }
 
-/* ------------------------------------------------------------------------------------------------ write side
- */
+/* -------------------------------------------------------------------------------------- write side */
 
 void pgd_tape_format(struct pgd_map *map, uint64_t tape_offset, uint64_t slots_offset, uint32_t capacity,
                      uint64_t latest_offset, uint32_t latest_count)
@@ -121,8 +127,7 @@ void pgd_tape_publish(struct pgd_tape_writer *w)
         publish_and_wake(w);
 }
 
-/* ------------------------------------------------------------------------------------------------- read side
- */
+/* --------------------------------------------------------------------------------------- read side */
 
 static bool tape_valid(const struct pgd_tape *tape, uint64_t size)
 {
@@ -141,6 +146,7 @@ int pgd_tape_reader_init(struct pgd_tape_reader *ret, const struct pgd_map *map,
     if (!pgd__extent_fits(map->size, tape_offset, 1, 0, sizeof copy))
         return -EPROTO;
     const struct pgd_tape *tape = (const struct pgd_tape *)(map->base + tape_offset);
+    uint32_t notify = shm_load32_acquire(&tape->notify);
     uint64_t head = shm_load64_acquire(&tape->head);
     shm_copy_out(&copy, tape, sizeof copy / 8);
     if (!tape_valid(&copy, map->size))
@@ -153,6 +159,7 @@ int pgd_tape_reader_init(struct pgd_tape_reader *ret, const struct pgd_map *map,
         .mask = copy.capacity - 1,
         .capacity = copy.capacity,
         .latest_count = copy.latest_offset != 0 ? copy.latest_count : 0,
+        .notify = notify,
     };
     /* The oldest that survives the writer's next reservation. */
     if (from == PGD_FROM_OLDEST) {
@@ -178,9 +185,13 @@ int pgd_tape_lapped(struct pgd_tape_reader *r, uint64_t reserve)
 int pgd_tape_wait(struct pgd_tape_reader *r, int64_t timeout_ns)
 {
     uint32_t seen = shm_load32_acquire(&r->tape->notify);
-    if (shm_load64_acquire(&r->tape->head) > r->next)
-        return 0;
-    return pgd_wait(&r->tape->notify, seen, timeout_ns);
+    int e = 0;
+    if (seen == r->notify && shm_load64_acquire(&r->tape->head) <= r->next) {
+        e = pgd_wait(&r->tape->notify, seen, timeout_ns);
+        seen = e == 0 ? shm_load32_acquire(&r->tape->notify) : seen;
+    }
+    r->notify = seen;
+    return e;
 }
 
 int pgd_tape_latest(const struct pgd_tape_reader *r, uint32_t symbol, void *ret)

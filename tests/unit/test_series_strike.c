@@ -6,7 +6,7 @@
 
 #include "instance.h"
 
-/* ------------------------------------------------------------------ shm/atomic.h, with a hook in it */
+/* ----------------------------------------------------------------- shm/atomic.h, with a hook in it */
 
 #define SHM_ATOMIC_H
 
@@ -105,7 +105,7 @@ static void strike_everywhere(void (*prepare)(void), bool (*read)(void), void (*
     assert_true(k > 8);
 }
 
-/* ------------------------------------------------------------------------------------------------ rows */
+/* -------------------------------------------------------------------------------------------- rows */
 
 static struct pgd_bar bar_make(uint64_t index, uint32_t version)
 {
@@ -312,7 +312,7 @@ static void day_against_update(void **state)
     strike_everywhere(set_cells, read_day, set_cells);
 }
 
-/* ------------------------------------------------------------------------------------------------ tape */
+/* -------------------------------------------------------------------------------------------- tape */
 
 static void put(void)
 {
@@ -383,7 +383,7 @@ static void latest_against_update(void **state)
     strike_everywhere(put_to_edge, read_latest, strike_put_one);
 }
 
-/* ---------------------------------------------------------------------------------------------------- */
+/* ------------------------------------------------------------------------------------------------- */
 
 static int setup(void **state)
 {

@@ -17,8 +17,7 @@ struct pgd_counter_info {
 };
 extern const struct pgd_counter_info pgd_counter_infos[PGD_COUNTER_COUNT];
 
-/* ------------------------------------------------------------------------------------------------ write side
- */
+/* -------------------------------------------------------------------------------------- write side */
 
 struct pgd_board_config {
     uint32_t symbol_max;
@@ -82,8 +81,7 @@ static inline void pgd_count_set(struct pgd_board_writer *w, enum pgd_counter_id
     shm_store64(&w->counters[id].value, value);
 }
 
-/* ------------------------------------------------------------------------------------------------- read side
- */
+/* --------------------------------------------------------------------------------------- read side */
 
 struct pgd_board_reader {
     struct pgd_map map;

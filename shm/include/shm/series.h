@@ -10,8 +10,7 @@
 #include "shm/segment.h"
 #include "shm/tape.h"
 
-/* ------------------------------------------------------------------------------------------------ write side
- */
+/* -------------------------------------------------------------------------------------- write side */
 
 struct pgd_column {
     const char *name; /* "sma_20" */
@@ -77,8 +76,7 @@ void pgd_bars_peek(const struct pgd_bars *bars, uint32_t series, uint64_t index,
 void pgd_bars_forming(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *bar);
 void pgd_bars_day(struct pgd_bars *bars, uint32_t series, const struct pgd_day *day);
 
-/* ------------------------------------------------------------------------------------------------- read side
- */
+/* --------------------------------------------------------------------------------------- read side */
 
 /* A bars segment as a reader holds it: geometry copied and bounds-checked at attach, so a hostile segment
  * cannot move it. */

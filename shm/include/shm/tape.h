@@ -8,8 +8,7 @@
 #include "shm/atomic.h"
 #include "shm/segment.h"
 
-/* ------------------------------------------------------------------------------------------------ write side
- */
+/* -------------------------------------------------------------------------------------- write side */
 
 struct pgd_tape_writer {
     struct pgd_tape *tape; /* shared */
@@ -42,8 +41,7 @@ static inline void pgd_tape_put_latest(struct pgd_tape_writer *w, uint32_t symbo
 /* End of a batch: publishes the head; wakes sleepers if anything was put since the last call. */
 void pgd_tape_publish(struct pgd_tape_writer *w);
 
-/* ------------------------------------------------------------------------------------------------- read side
- */
+/* --------------------------------------------------------------------------------------- read side */
 
 struct pgd_tape_reader {
     const struct pgd_tape *tape;
@@ -54,7 +52,7 @@ struct pgd_tape_reader {
     uint64_t mask;
     uint64_t capacity;
     uint32_t latest_count;
-    uint32_t reserved;
+    uint32_t notify; /* the shared word as it was when pgd_tape_wait last returned */
 };
 
 /* Bounds-checks the tape at tape_offset against the mapping (-EPROTO) and starts at `from`:
@@ -73,8 +71,9 @@ static inline int pgd_tape_get(struct pgd_tape_reader *r, void *ret);
 static inline int pgd_tape_get_many(struct pgd_tape_reader *r, void *ret, unsigned max);
 
 /* Blocks until a record may be there: 0, -ETIMEDOUT, -EINTR. Never returns early because of a record put but
- * not yet published. Also returns 0 when the segment changes hands: where no record came, look at the
- * header's epoch and state. */
+ * not yet published. Also returns 0 when the segment has changed hands since the last return: where no record
+ * came, look at the header's epoch and state (pgd_segment_epoch, pgd_segment_stale). What happens between
+ * that look and the next call is not missed: the next call then returns at once. */
 int pgd_tape_wait(struct pgd_tape_reader *r, int64_t timeout_ns) PGD_WARN_UNUSED;
 
 /* Copies the latest record of `symbol`: 1, or 0 when there is none. */
