@@ -220,6 +220,7 @@ static bool sweep_step(struct pgd_sub *sub, struct pgd__source *s)
         uint64_t rows = pgd_bars_computed(bars, symbol);
         if (rows <= high || !pgd__wanted(sub, symbol))
             continue;
+        s->seen[symbol].swept = rows;
         s->change = (struct pgd_change){.symbol = symbol,
                                         .flags = PGD_CHANGE_APPEND,
                                         .first = high,

@@ -34,6 +34,8 @@ def ten_thousand():
             for line in lines:
                 row = json.loads(line)
                 seen.setdefault(row["symbol"], []).append(row)
+        odd = {k: [(r["t"] - t) // 60000 for r in rows] for k, rows in seen.items() if len(rows) != ROUNDS}
+        print("     %d symbols with other than %d rows: %s" % (len(odd), ROUNDS, list(odd.items())[:3]))
         check(len(seen) == 10000 and all(len(rows) == ROUNDS for rows in seen.values()), "%d rows of each reached it" % ROUNDS)
         check(all([r["t"] for r in rows] == [t + i * 60000 for i in range(ROUNDS)] for rows in seen.values()), "in order")
         check(all(rows[-1]["sma_20"] is not None and rows[0]["sma_20"] is None for rows in seen.values()), "with their indicators")
