@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 
 /* One request of a client. `request` is NULL once the client hung up while the reference endpoint was being
@@ -17,7 +17,7 @@ struct ask {
     char name[PGD_SYMBOL_MAX];
     enum pgd_cluster cluster;
     uint32_t topics;
-    int64_t deadline;
+    int64_t deadline_ns; /* CLOCK_MONOTONIC */
     bool checking;
     struct ask *next;
 };
@@ -149,7 +149,7 @@ void demand_ask(struct demand *d, struct control_request *request, const char *t
         return;
     }
     *ask = (struct ask){.demand = d, .request = request, .topics = topics, .cluster = cluster};
-    ask->deadline = now_s() + DEMAND_TIMEOUT_S;
+    ask->deadline_ns = clock_mono_ns() + DEMAND_TIMEOUT_S * NS_PER_S;
     ask->next = d->asks;
     d->asks = ask;
     if (symbols_canonical(ask->name, &ask->cluster, text) < 0) {
@@ -191,10 +191,10 @@ void demand_settled(struct demand *d, const struct symbol *symbol, const char *m
 
 void demand_tick(struct demand *d)
 {
-    int64_t now = now_s();
+    int64_t now = clock_mono_ns();
     for (struct ask *ask = d->asks, *next; ask; ask = next) {
         next = ask->next;
-        if (ask->request && now >= ask->deadline) {
+        if (ask->request && now >= ask->deadline_ns) {
             control_finish(ask->request, "error timeout %s: not acknowledged within %d s; it stays wanted",
                            ask->name, DEMAND_TIMEOUT_S);
             ask->request = NULL;

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 #define HELD_MAX 16384u /* bars held back at a time, all symbols together */
 
@@ -63,7 +64,7 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
     f->hooks = *hooks;
     f->seconds = bus_find(bus, 1000);
     f->minutes = bus_find(bus, 60000);
-    f->now_ns = wall_ns();
+    f->now_ns = clock_real_ns();
     for (int i = 0; i < PGD_CLUSTERS; i++)
         f->sources[i] = (struct source){f, (enum pgd_cluster)i};
     f->pool = calloc(HELD_MAX, sizeof *f->pool);
@@ -339,7 +340,7 @@ static void on_event(void *user, const struct event *e)
     const struct source *source = user;
     struct feed *f = source->feed;
     if (f->received++ == 0)
-        f->now_ns = wall_ns();
+        f->now_ns = clock_real_ns();
     if (e->class == EVENT_CLASS_COUNTED) {
         take_counted(f, e);
         return;
@@ -406,6 +407,6 @@ void feed_batch(struct feed *f, uint64_t bytes, uint64_t messages)
 
 int64_t feed_now_ms(const struct feed *f)
 {
-    int64_t now = wall_ns() / 1000000;
+    int64_t now = clock_real_ns() / 1000000;
     return now > f->newest_ms ? now : f->newest_ms;
 }

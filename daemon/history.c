@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define DAY_MS INT64_C(86400000)
@@ -15,7 +15,7 @@ struct job {
     unsigned segment;
     bool released;
     int64_t complete_before; /* ms: a bar that ends later was still forming when we asked */
-    int64_t deadline;        /* monotonic s */
+    int64_t deadline_ns;     /* CLOCK_MONOTONIC */
     struct pgd_bar *rows;
     size_t count;
     size_t room;
@@ -158,7 +158,7 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, bool
         .segment = segment,
         .released = !(symbol->history & 1u << segment),
         .complete_before = now,
-        .deadline = now_s() + HISTORY_HOLD_S,
+        .deadline_ns = clock_mono_ns() + HISTORY_HOLD_S * NS_PER_S,
         .limit = last ? capacity - 1 : rows,
         .next = h->jobs,
     };
@@ -201,9 +201,9 @@ int history_want(struct history *h, struct symbol *symbol, bool urgent)
 
 void history_tick(struct history *h)
 {
-    int64_t now = now_s();
+    int64_t now = clock_mono_ns();
     for (struct job *job = h->jobs; job; job = job->next)
-        if (now >= job->deadline)
+        if (now >= job->deadline_ns)
             release(job);
 }
 

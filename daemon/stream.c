@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "log.h"
 #include "redact.h"
 #include "stream_private.h"
@@ -8,18 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #define STREAM_LEAVE_MS UINT64_C(1000) /* for the server's close frame */
 #define STREAM_SHOW_MS  UINT64_C(1000)
 #define STREAM_URL_MAX  1024u
-
-static int64_t stream_wall_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static uint64_t seconds_ms(uint32_t seconds)
 {
@@ -46,7 +39,7 @@ void stream_state(struct stream *stream, enum pgd_conn_state state)
     if (stream->board.state == (uint32_t)state)
         return;
     stream->board.state = (uint32_t)state;
-    stream->board.since_ns = stream_wall_ns();
+    stream->board.since_ns = clock_real_ns();
     stream_show(stream);
 }
 
@@ -107,7 +100,7 @@ static void stream_wait(struct stream *stream)
         wait = stream->retry_after_ms;
     stream->phase = PHASE_WAIT;
     stream->phase_deadline = uv_now(stream->loop) + wait;
-    stream->board.next_try_ns = stream_wall_ns() + (int64_t)wait * 1000000;
+    stream->board.next_try_ns = clock_real_ns() + (int64_t)wait * 1000000;
     log_event(cooldown ? LOG_STREAM_EVICTED : LOG_STREAM_DOWN, "%s: %s; next try in %.1f s",
               stream->board.url, stream->reason, (double)wait / 1000.0);
     stream_state(stream, cooldown ? PGD_CONN_COOLDOWN : PGD_CONN_BACKOFF);

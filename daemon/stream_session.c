@@ -1,3 +1,4 @@
+#include "clock.h"
 #include "log.h"
 #include "stream_private.h"
 
@@ -219,9 +220,7 @@ static void session_take(struct stream *stream, size_t size)
 
 static void session_received(struct stream *stream)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    stream->board.last_frame_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    stream->board.last_frame_ns = clock_real_ns();
     stream->received_at = uv_now(stream->loop);
     if (!stream->freed)
         stream->hooks.batch(stream->hooks.user, stream->batch_bytes, stream->batch_messages);

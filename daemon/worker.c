@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "shm/wake.h"
 
 /* One series' changes between two kicks, main thread only. */
@@ -170,7 +170,7 @@ void worker_kick(struct worker *w)
     if (w->pushed == before)
         return;
     if (before == __atomic_load_n(&w->done, __ATOMIC_RELAXED))
-        w->progress_ns = now_ns();
+        w->progress_ns = clock_mono_ns();
     __atomic_store_n(&w->tail, w->pushed, __ATOMIC_RELEASE);
     __atomic_fetch_add(&w->kick, 1, __ATOMIC_RELEASE);
     pgd_wake_all(&w->kick);
@@ -181,9 +181,9 @@ bool worker_stalled(struct worker *w, int64_t ns)
     uint64_t done = __atomic_load_n(&w->done, __ATOMIC_RELAXED);
     if (done != w->seen_popped || done == w->pushed) {
         w->seen_popped = done;
-        w->progress_ns = now_ns();
+        w->progress_ns = clock_mono_ns();
     }
-    return now_ns() - w->progress_ns > ns;
+    return clock_mono_ns() - w->progress_ns > ns;
 }
 
 /* --------------------------------------------------------------------------------------------- worker thread
@@ -192,7 +192,7 @@ bool worker_stalled(struct worker *w, int64_t ns)
 static void log_change(struct worker *w, unsigned segment, const struct pgd_change *change)
 {
     struct pgd_change c = *change;
-    c.t_ns = now_ns();
+    c.t_ns = clock_mono_ns();
     pgd_tape_put(&w->bus->bars[segment].log, &c);
 }
 
@@ -234,7 +234,7 @@ static void compute(struct worker *w, unsigned segment, uint32_t count)
     if (r < 0) {
         for (uint32_t i = 0; i < count; i++)
             w->changes[i].done_first = w->changes[i].done_end = w->changes[i].from;
-        int64_t now = now_ns();
+        int64_t now = clock_mono_ns();
         if (now - w->failed_ns > INT64_C(1000000000)) {
             w->failed_ns = now;
             w->hooks.failed(w->hooks.user, r);
