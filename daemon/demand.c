@@ -29,13 +29,6 @@ struct demand {
     struct ask *asks;
 };
 
-static int64_t now_s(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
-
 int demand_new(struct demand **ret, struct symbols *symbols, struct rest *rest,
                const struct demand_hooks *hooks)
 {

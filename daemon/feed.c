@@ -40,13 +40,6 @@ struct feed {
     bool bars_changed;
 };
 
-static int64_t wall_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_REALTIME, &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 static void count(struct feed *f, enum pgd_counter_id id)
 {
     pgd_count(&f->bus->board, id, 1);

@@ -34,13 +34,6 @@ struct history {
     unsigned pending;
 };
 
-static int64_t now_s(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec;
-}
-
 int history_new(struct history **ret, struct bus *bus, struct symbols *symbols, struct feed *feed,
                 struct rest *rest, size_t warm_rows)
 {

@@ -65,13 +65,6 @@ struct worker {
     uint64_t count_rows, count_again, count_changes, count_batches;
 };
 
-static int64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
 int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
                const struct worker_hooks *hooks)
 {
