@@ -105,13 +105,13 @@ static bool check_row(struct reader *r, uint64_t index)
     return true;
 }
 
-/* Rows may move up while we read upward (a late bar is inserted): none can be missed that way. */
+/* Rows may move up while we read upward (a late bar is inserted): none can be missed that way, if the head is
+ * looked at again each time, since the last row moves up too. */
 static void look_at_rows(struct reader *r)
 {
     bool complete = true;
     memset(r->now, 0, sizeof r->now);
-    uint64_t head = pgd_bars_rows(&r->bars, 0);
-    for (uint64_t i = 0; i < head && i < ROWS_MAX - 1; i++)
+    for (uint64_t i = 0; i < pgd_bars_rows(&r->bars, 0) && i < ROWS_MAX - 1; i++)
         complete &= check_row(r, i);
     for (uint64_t k = 0; k < ROWS_MAX && complete; k++) {
         r->account.rows_lost += r->seen[k] && !r->now[k];
