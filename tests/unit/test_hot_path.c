@@ -2,6 +2,8 @@
  * (asan builds). */
 #include "fixture_bus.h"
 
+#include <sched.h>
+
 #include "parse.h"
 #include "ws.h"
 
@@ -74,7 +76,11 @@ static void test_nothing_is_allocated(void **state)
     for (unsigned i = 0; i < 2000; i++) {
         uint8_t frame[1100];
         size_t room, size = make_frame(frame, i);
-        counting = i > 10; /* the buffers have their size by then */
+        if (i == 10) { /* the buffers have their size by then, and the worker's thread has begun */
+            while (fixture_counter(&f, PGD_C_engine_batches) == 0)
+                sched_yield();
+            counting = true;
+        }
         uint8_t *to = ws_decoder_space(decoder, &room);
         assert_true(room >= size);
         memcpy(to, frame, size);
