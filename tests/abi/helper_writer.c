@@ -2,8 +2,8 @@
  *
  * The values are formulas that test_python_reader.py repeats. Afterwards lines on stdin are obeyed and
  * answered with "ok": `trades N` (one batch), `changes N`, `tear` and `mend` (row 15 of AAPL is left half
- * revised), `restart` (adopts), `succeed` (other layout), `drop` (as a dead daemon). At the end the segments
- * are removed. */
+ * revised), `strike` (guarded records likewise), `restart` (adopts), `succeed` (other layout), `drop` (as a
+ * dead daemon). At the end the segments are removed. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -156,6 +156,22 @@ static void tear(bool torn)
     shm_store64(meta, torn ? value | 1 : value & ~UINT64_C(1));
 }
 
+static void make_odd(uint8_t *seq)
+{
+    shm_store64(seq, shm_load64(seq) | 1);
+}
+
+/* A guarded record of each kind as a writer leaves it that dies in it. */
+static void strike(void)
+{
+    const struct pgd_bars *bars = &writer.minutes;
+    uint8_t *series = bars->map.base + bars->geo->series_offset;
+    make_odd(series + offsetof(struct pgd_series, day));
+    make_odd(series + offsetof(struct pgd_series, forming) + PGD_BAR_META);
+    make_odd(writer.trades.writer.latest + PGD_LINE);
+    make_odd(writer.board.map.base + writer.board.board->errors_offset);
+}
+
 static int reopen(uint32_t rows)
 {
     size.rows = rows;
@@ -171,6 +187,8 @@ static int obey(const char *line)
         write_changes(strtoull(line + 8, NULL, 10));
     else if (strcmp(line, "tear") == 0 || strcmp(line, "mend") == 0)
         tear(line[0] == 't');
+    else if (strcmp(line, "strike") == 0)
+        strike();
     else if (strcmp(line, "restart") == 0)
         return reopen(size.rows);
     else if (strcmp(line, "succeed") == 0)

@@ -61,7 +61,7 @@ class Writer:
         self.answer()
 
     def __exit__(self, *_):
-        self.process.stdin.close()
+        self.process.stdin.close()  # its end: it removes the segments
         self.process.wait(PATIENCE)
 
 
@@ -175,7 +175,12 @@ def test_tapes(write):
     every("latest trades", [(but(trades.latest(s), "commit"), but(trade(598 + s), "commit", "record")) for s in (0, 1)])
     every("no latest trade", [(trades.latest(s), None) for s in (2, 7, 8, 2**31)])
     check("from the head", drain(rs.open_tape(INSTANCE, "trades")), ([], []))
-    write("trades 1000")
+    # Record 456 is overwritten by record 712, but reserved for that from record 704 on.
+    late = rs.open_tape(INSTANCE, "trades", oldest=True)
+    every("a reader that is late", [(late.get(), trade(448 + i)) for i in range(8)])
+    write("trades 105")
+    check("a record that may be overwritten is lost", (late.get(), late.lost, late.get()), (184, 184, trade(640)))
+    write("trades 895")
     records, losses = drain(trades)
     check("lapped: every record is read or counted", len(records) + trades.lost, 1000)
     # reserve is 1600: goes on at 1600 - 128.
@@ -214,9 +219,13 @@ def test_program():
 def test_restarts(write, board, trades):
     epoch = board.segment.epoch()
     bars = rs.Bars(INSTANCE, "1m")
+    write("strike")
+    every("struck records", [(bars.day(0), None), (bars.forming(0), None), (trades.latest(1), None), (len(board.errors()), 1)])
     write("restart")
     check("adopted: epoch", (board.segment.epoch(), bars.segment.epoch(), bars.segment.stale()), (epoch + 1, epoch + 1, False))
     check("adopted: rows stay, forming goes", (bars.row(0, 17) == row(0, 17), bars.forming(0)), (True, None))
+    every("adopted: struck records are cleared", [(bars.day(0), None), (trades.latest(1), None), (len(board.errors()), 1)])
+    check("adopted: the others stay", (trades.latest(0)["seq"], board.errors()[0]["text"]), (2**40 | 1600, "second"))
     check("adopted: counters restart", board.counters()["events_received"], 0)
     write("trades 2")
     every("adopted: the tape goes on", [(trades.get(), trade(i)) for i in (1601, 1602)])
