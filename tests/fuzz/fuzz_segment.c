@@ -113,11 +113,21 @@ static void write_segment(size_t kind, const uint8_t *bytes, size_t size)
     close(fd);
 }
 
+static void read_fields(const struct pgd_map *map)
+{
+    struct pgd_field field = {0};
+    for (uint32_t i = 0; i < 64 && pgd_segment_field_at(map, i, &field) != -ENOENT; i++)
+        (void)pgd_segment_field(map, field.record, field.name);
+    (void)pgd_segment_epoch(map);
+    (void)pgd_segment_stale(map);
+}
+
 static void read_board(void)
 {
     struct pgd_board_reader r;
     if (pgd_board_attach(&r, instance) < 0)
         return;
+    read_fields(&r.map);
     struct pgd_symbol symbol;
     struct pgd_counter counter;
     struct pgd_error error;
@@ -139,16 +149,15 @@ static void read_board(void)
     pgd_board_get(&r, &board);
     (void)pgd_board_stale(&r);
     (void)pgd_board_epoch(&r);
-    (void)pgd_segment_field(&r.map, PGD_REC_SYMBOL, "name");
     (void)sum;
     pgd_board_detach(&r);
 }
 
 static void read_tape(struct pgd_tape_reader *tape)
 {
-    uint8_t record[PGD_LINE];
+    uint64_t record[8 * PGD_LINE / 8];
     for (int i = 0; i < 600; i++) {
-        int r = pgd_tape_get(tape, record);
+        int r = i % 2 ? pgd_tape_get(tape, record) : pgd_tape_get_many(tape, record, 8);
         if (r == 0)
             break;
     }
@@ -164,6 +173,7 @@ static void read_bars(void)
     struct pgd_bars_reader r;
     if (pgd_bars_attach(&r, instance, "1m") < 0)
         return;
+    read_fields(&r.map);
     double *units = calloc(r.geo.columns + 1u, sizeof *units);
     struct pgd_bar bar;
     struct pgd_day day;
@@ -180,7 +190,6 @@ static void read_bars(void)
     struct pgd_tape_reader log;
     if (pgd_bars_log(&log, &r, PGD_FROM_OLDEST) == 0)
         read_tape(&log);
-    (void)pgd_segment_field(&r.map, PGD_REC_UNIT, "sma_20");
     free(units);
     pgd_bars_detach(&r);
 }
@@ -191,6 +200,7 @@ static void read_trades(void)
     struct pgd_tape_reader tape;
     if (pgd_tapes_attach(&map, &tape, instance, PGD_TAPES_TRADES, PGD_FROM_OLDEST) < 0)
         return;
+    read_fields(&map);
     read_tape(&tape);
     pgd_segment_close(&map);
 }
