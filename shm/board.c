@@ -40,6 +40,7 @@ static const struct pgd_field symbol_fields[] = {
     }
     F(name, PGD_CHAR, "", PGD_SYMBOL_MAX),
     F(cluster, PGD_U8, "", 1),
+    F(asked, PGD_U8, "", 1),
     F(state, PGD_U8, "", 1),
     F(warm, PGD_U8, "", 1),
     F(wanted, PGD_U32, "bits", 1),
