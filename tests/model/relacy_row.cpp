@@ -1,6 +1,6 @@
-// Rows of a series under the C11 memory model: one writer appends and revises, an engine writes one indicator, a reader
-// takes rows. A ring of two rows (of which one is readable), one payload word pair a row. Break it with
-// -DBREAK_APPEND_FENCE, -DBREAK_REVISE_FENCE, -DBREAK_ODD, -DBREAK_READER_FENCE,
+// Rows of a series under the C11 memory model: one writer appends and revises, an engine writes one
+// indicator, a reader takes rows. A ring of two rows (of which one is readable), one payload word pair a row.
+// Break it with -DBREAK_APPEND_FENCE, -DBREAK_REVISE_FENCE, -DBREAK_ODD, -DBREAK_READER_FENCE,
 // -DBREAK_RECHECK, -DBREAK_META or -DBREAK_HEAD.
 #include <relacy/relacy.hpp>
 

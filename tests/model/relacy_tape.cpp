@@ -1,6 +1,6 @@
-// The tape under the C11 memory model: one writer, one reader, a ring of two slots, two payload words. Reservations of
-// one record stand for those of 64. Break it with -DBREAK_WRITER_FENCE, -DBREAK_READER_FENCE or -DBREAK_COMMIT and it
-// must fail.
+// The tape under the C11 memory model: one writer, one reader, a ring of two slots, two payload words.
+// Reservations of one record stand for those of 64. Break it with -DBREAK_WRITER_FENCE, -DBREAK_READER_FENCE
+// or -DBREAK_COMMIT and it must fail.
 #include <relacy/relacy.hpp>
 
 #ifdef BREAK_COMMIT
