@@ -13,8 +13,7 @@
 #define POLL_DEFAULT_S 60u
 #define STALL_NS       INT64_C(30000000000)
 
-/* ------------------------------------------------------------------------------------------------------
- * closing */
+/* ------------------------------------------------------------------------------------------------ closing */
 
 static void close_own_handles(struct app *app)
 {
@@ -70,8 +69,7 @@ void app_stop(struct app *app, int exit_code)
     part_closed(app);
 }
 
-/* ------------------------------------------------------------------------------------------------- hooks of
- * parts */
+/* ----------------------------------------------------------------------------------------- hooks of parts */
 
 static void on_log(void *user, const char *where, const char *text)
 {
@@ -236,8 +234,7 @@ static void on_clock_step(void *user, int64_t ns)
               (double)ns / 1e9);
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * reload */
+/* ------------------------------------------------------------------------------------------------- reload */
 
 static bool listed(const struct config_cluster *config, const char *name)
 {
@@ -307,8 +304,7 @@ static int on_reload(void *user, char *err, size_t err_size)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * signals */
+/* ------------------------------------------------------------------------------------------------ signals */
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -334,8 +330,7 @@ void app_poll_start(struct app *app)
         uv_timer_start(&app->poll, on_poll, period_ms, period_ms);
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * opening */
+/* ------------------------------------------------------------------------------------------------ opening */
 
 static int failed(int exit_code, enum log_id id, const char *text)
 {

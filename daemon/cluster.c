@@ -131,8 +131,7 @@ void cluster_poll(struct cluster *c)
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- stream's
- * hooks */
+/* ----------------------------------------------------------------------------------------- stream's hooks */
 
 static void set_pair(struct symbol *symbol, enum pgd_topic topic, int how)
 {

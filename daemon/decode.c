@@ -23,8 +23,7 @@ struct decode {
     unsigned unended; /* messages of which no end was found */
 };
 
-/* ------------------------------------------------------------------------------------------------------
- * output */
+/* ------------------------------------------------------------------------------------------------- output */
 
 static void put_text(FILE *out, struct event_text text)
 {
@@ -233,8 +232,7 @@ static void on_fault(void *user, enum event_fault fault, const char *reason, con
     fputs("}\n", d->out);
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * input */
+/* -------------------------------------------------------------------------------------------------- input */
 
 static int read_all(FILE *in, char **ret, size_t *ret_size)
 {

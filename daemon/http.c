@@ -27,8 +27,7 @@ struct http_get {
     struct http_words words;
 };
 
-/* -------------------------------------------------------------------------------------------------- handles
- */
+/* ------------------------------------------------------------------------------------------------ handles */
 
 static int http_copy(char **ret, const char *text)
 {
@@ -177,8 +176,7 @@ int http_error(const struct http_words *words, CURL *easy, CURLcode code, const 
     return multi_error(easy, code);
 }
 
-/* ------------------------------------------------------------------------------------------------------ GET
- */
+/* ---------------------------------------------------------------------------------------------------- GET */
 
 static bool http_get_room(struct http_get *get, size_t more)
 {

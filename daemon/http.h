@@ -21,8 +21,7 @@ int http_new(struct http **ret, uv_loop_t *loop, const struct http_options *opti
     __attribute__((warn_unused_result));
 void http_free(struct http *http); /* after everything on it was cancelled; its handles close on the loop */
 
-/* ------------------------------------------------------------------------------------------------------- GET
- */
+/* ---------------------------------------------------------------------------------------------------- GET */
 
 struct http_answer {
     int error; /* 0, or negative errno: -ECONNREFUSED, -ETIMEDOUT, -EKEYREJECTED (certificate), -EMSGSIZE
@@ -41,8 +40,7 @@ int http_get(struct http *http, struct http_get **ret, const char *url, const ch
              void *user) __attribute__((warn_unused_result));
 void http_get_cancel(struct http_get *get); /* done is not called */
 
-/* ---------------------------------------------------------------------------------------- connected byte
- * stream */
+/* ---------------------------------------------------------------------------------- connected byte stream */
 
 struct http_conn;
 

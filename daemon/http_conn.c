@@ -23,8 +23,7 @@ struct http_conn {
     struct http_words words;
 };
 
-/* ------------------------------------------------------------------------------------------------ receiving
- */
+/* ---------------------------------------------------------------------------------------------- receiving */
 
 static void http_conn_on_idle(uv_idle_t *idle);
 
@@ -94,8 +93,7 @@ int64_t http_conn_send(struct http_conn *conn, const void *buf, size_t size)
     return -EAGAIN;
 }
 
-/* ----------------------------------------------------------------------------------------------- connecting
- */
+/* --------------------------------------------------------------------------------------------- connecting */
 
 static int http_conn_open_poll(struct http_conn *conn)
 {
@@ -195,8 +193,7 @@ int http_connect(struct http *http, struct http_conn **ret, const char *url, uns
     return 0;
 }
 
-/* -------------------------------------------------------------------------------------------------- closing
- */
+/* ------------------------------------------------------------------------------------------------ closing */
 
 static void http_conn_released(struct http_conn *conn)
 {

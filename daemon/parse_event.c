@@ -207,8 +207,7 @@ READ_FIELD field_counted(struct read *r, uint64_t code, const char *p)
     return read_unknown;
 }
 
-/* ----------------------------------------------------------------------------------------------------
- * dispatch */
+/* ----------------------------------------------------------------------------------------------- dispatch */
 
 #define KEY_SYM  SCAN_KEY3('s', 'y', 'm')
 #define KEY_PAIR SCAN_KEY4('p', 'a', 'i', 'r')

@@ -71,8 +71,7 @@ const char *read_other_ev(struct read *r, const char *p)
     return after;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * checks */
+/* ------------------------------------------------------------------------------------------------- checks */
 
 static bool require(struct read *r, bool present, const char *reason)
 {

@@ -17,8 +17,7 @@ struct rest {
     size_t text_used;     /* of page->text */
 };
 
-/* --------------------------------------------------------------------------------------------------------
- * rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 READ_FIELD field_bar(struct read *r, uint64_t code, const char *p)
 {
@@ -284,8 +283,7 @@ static const char *rows(struct rest *x, const char *p)
     return NULL;
 }
 
-/* ----------------------------------------------------------------------------------------------------
- * envelope */
+/* ----------------------------------------------------------------------------------------------- envelope */
 
 /* Moves a text that was resolved (in scan.text) to memory that the page keeps. */
 static struct event_text keep(struct rest *x, struct event_text text)

@@ -25,8 +25,7 @@ const char *scan_space_rest(const char *p, const char *end)
     return p;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * texts */
+/* -------------------------------------------------------------------------------------------------- texts */
 
 static int hex4(const char *p, const char *end)
 {
@@ -140,8 +139,7 @@ const char *scan_text_hard(struct scan *s, const char *p, struct event_text *ret
     return after;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * keys */
+/* --------------------------------------------------------------------------------------------------- keys */
 
 const char *scan_key_text(struct scan *s, const char *p, struct event_text *ret_key)
 {
@@ -178,8 +176,7 @@ const char *scan_key_hard(struct scan *s, const char *p, uint64_t *ret_code)
     return p;
 }
 
-/* ----------------------------------------------------------------------------------------------- typed
- * values */
+/* ------------------------------------------------------------------------------------------- typed values */
 
 static const char *literal(const char *p, const char *end, const char *word)
 {
@@ -369,8 +366,7 @@ const char *scan_id_hard(struct scan *s, const char *p, uint64_t *ret, bool *ret
     return after;
 }
 
-/* ----------------------------------------------------------------------------------------------------
- * skipping */
+/* ----------------------------------------------------------------------------------------------- skipping */
 
 static const char *skip_scalar(struct scan *s, const char *p)
 {
@@ -482,8 +478,7 @@ const char *scan_match(const char *p, const char *end)
     return NULL;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * time */
+/* --------------------------------------------------------------------------------------------------- time */
 
 bool scan_time_ns_hard(int64_t raw, int64_t *ret)
 {

@@ -62,8 +62,7 @@ static void rest_count(struct rest *rest, const char *what, uint64_t add)
         rest->hooks.count(rest->hooks.user, what, add);
 }
 
-/* ----------------------------------------------------------------------------------------------------- jobs
- */
+/* --------------------------------------------------------------------------------------------------- jobs */
 
 static void job_free(struct rest_job *job)
 {
@@ -132,8 +131,7 @@ static void rest_end_all(struct rest *rest, int error, long status, const char *
     rest_end_list(rest, &rest->queue[1], error, status, message);
 }
 
-/* -------------------------------------------------------------------------------------------------- answers
- */
+/* ------------------------------------------------------------------------------------------------ answers */
 
 static void ignore_event(void *user, const struct event *event)
 {
@@ -329,8 +327,7 @@ static void rest_on_answer(void *user, const struct http_answer *answer)
     rest_pump(rest);
 }
 
-/* --------------------------------------------------------------------------------------------------- sending
- */
+/* ------------------------------------------------------------------------------------------------ sending */
 
 static void rest_send(struct rest *rest, struct rest_job *job)
 {
@@ -418,8 +415,7 @@ static void rest_soon(struct rest *rest)
     (void)uv_timer_start(&rest->timer, rest_on_timer, 0, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------------ API
- */
+/* ---------------------------------------------------------------------------------------------------- API */
 
 int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct config *config,
              const struct secret *secret, const struct rest_hooks *hooks)

@@ -57,8 +57,7 @@ char *rest_url_ticker(const struct config *config, const char *ticker)
     return url;
 }
 
-/* ------------------------------------------------------------------------------------------------ following
- */
+/* ---------------------------------------------------------------------------------------------- following */
 
 struct origin {
     char *scheme;

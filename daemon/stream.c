@@ -55,8 +55,7 @@ void stream_end(struct stream *stream, enum stream_end end, const char *format, 
     stream->end = end;
 }
 
-/* ---------------------------------------------------------------------------------------------------- tries
- */
+/* -------------------------------------------------------------------------------------------------- tries */
 
 static void stream_connect(struct stream *stream)
 {
@@ -140,8 +139,7 @@ static void stream_down(struct stream *stream)
     stream->end = END_NONE;
 }
 
-/* ----------------------------------------------------------------------------------------------------- time
- */
+/* --------------------------------------------------------------------------------------------------- time */
 
 static void stream_on_timer(uv_timer_t *timer);
 
@@ -289,8 +287,7 @@ void stream_settle(struct stream *stream)
         stream_arm(stream);
 }
 
-/* ----------------------------------------------------------------------------------------------------- life
- */
+/* --------------------------------------------------------------------------------------------------- life */
 
 static void stream_on_pair(void *user, const char *symbol, enum pgd_topic topic, int how, const char *message)
 {

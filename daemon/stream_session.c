@@ -14,8 +14,7 @@
 #define SESSION_RETRY_S 600L           /* a server's Retry-After is believed up to this */
 #define SESSION_KEY     (2 * 256 + 40) /* the message with the key, every character escaped */
 
-/* -------------------------------------------------------------------------------------------------- sending
- */
+/* ------------------------------------------------------------------------------------------------ sending */
 
 static void session_flush(struct stream *stream)
 {
@@ -84,8 +83,7 @@ static void session_authenticate(struct stream *stream)
     stream_state(stream, PGD_CONN_AUTH);
 }
 
-/* --------------------------------------------------------------------------------------------------- status
- */
+/* ------------------------------------------------------------------------------------------------- status */
 
 static bool text_is(struct event_text text, const char *word)
 {
@@ -154,8 +152,7 @@ static void session_status(struct stream *stream, const struct event *event)
         stream_count(stream, "ws_errors");
 }
 
-/* ------------------------------------------------------------------------------------------------ receiving
- */
+/* ---------------------------------------------------------------------------------------------- receiving */
 
 static void session_on_event(void *user, const struct event *event)
 {
@@ -260,8 +257,7 @@ static void session_receive_frames(struct stream *stream)
         session_received(stream);
 }
 
-/* -------------------------------------------------------------------------------------------------- upgrade
- */
+/* ------------------------------------------------------------------------------------------------ upgrade */
 
 /* Frames that came with the answer to the upgrade. */
 static void session_take_rest(struct stream *stream, const char *data, size_t size)
@@ -363,8 +359,7 @@ void stream_session_receive(struct stream *stream)
         session_receive_frames(stream);
 }
 
-/* --------------------------------------------------------------------------------------------------- events
- */
+/* ------------------------------------------------------------------------------------------------- events */
 
 static void session_on_connected(void *user)
 {

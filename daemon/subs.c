@@ -63,8 +63,7 @@ struct subs {
     uint64_t flight_deadline;
 };
 
-/* ---------------------------------------------------------------------------------------------------- table
- */
+/* -------------------------------------------------------------------------------------------------- table */
 
 static uint64_t subs_hash(const char *text, size_t size)
 {
@@ -173,8 +172,7 @@ static void subs_sweep(struct subs *subs)
     subs->dead = 0;
 }
 
-/* --------------------------------------------------------------------------------------------------- states
- */
+/* ------------------------------------------------------------------------------------------------- states */
 
 static unsigned *subs_counter(struct subs *subs, const struct pair *pair)
 {
@@ -344,8 +342,7 @@ void subs_each(const struct subs *subs,
     }
 }
 
-/* ------------------------------------------------------------------------------------------------- messages
- */
+/* ----------------------------------------------------------------------------------------------- messages */
 
 static struct pair_list *subs_next_list(struct subs *subs)
 {
@@ -403,8 +400,7 @@ size_t subs_message(struct subs *subs, uint64_t now_ms, char buf[SUBS_BYTES])
     return n + 2;
 }
 
-/* -------------------------------------------------------------------------------------------------- answers
- */
+/* ------------------------------------------------------------------------------------------------ answers */
 
 static void subs_refuse(struct subs *subs, struct pair *pair, const char *message)
 {

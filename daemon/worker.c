@@ -179,8 +179,7 @@ bool worker_stalled(struct worker *w, int64_t ns)
     return clock_mono_ns() - w->progress_ns > ns;
 }
 
-/* --------------------------------------------------------------------------------------------- worker thread
- */
+/* ------------------------------------------------------------------------------------------ worker thread */
 
 static void log_change(struct worker *w, unsigned segment, const struct pgd_change *change)
 {
@@ -288,8 +287,7 @@ static void *run(void *arg)
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------- start
- */
+/* -------------------------------------------------------------------------------------------------- start */
 
 static void recover(struct worker *w)
 {

@@ -76,8 +76,7 @@ static int fail(struct ws_decoder *d, int error, const char *reason)
     return error;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * buffer */
+/* ------------------------------------------------------------------------------------------------- buffer */
 
 /* Moves what is held to the front. */
 static void compact(struct ws_decoder *d)
@@ -127,8 +126,7 @@ uint8_t *ws_decoder_space(struct ws_decoder *d, size_t *ret_size)
     return d->buf + d->filled;
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * UTF-8 */
+/* -------------------------------------------------------------------------------------------------- UTF-8 */
 
 /* Length of the multi-byte character at `p`, 0 when it is none (overlong, surrogate, beyond U+10FFFF, cut).
  */
@@ -172,8 +170,7 @@ bool ws_is_utf8(const uint8_t *p, size_t n)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * frames */
+/* ------------------------------------------------------------------------------------------------- frames */
 
 /* The frame header at d->next. 1 when it is complete, 0 when not yet. */
 static int read_header(struct ws_decoder *d, struct frame *f)
@@ -280,8 +277,7 @@ int ws_decoder_take(struct ws_decoder *d, size_t size, const struct ws_sink *sin
     return d->error;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * sending */
+/* ------------------------------------------------------------------------------------------------ sending */
 
 int64_t ws_frame(uint8_t *buf, size_t buf_size, enum ws_opcode opcode, const void *data, size_t size,
                  const uint8_t mask[4])

@@ -9,8 +9,7 @@
 
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
-/* --------------------------------------------------------------------------------------------------
- * handshake */
+/* ---------------------------------------------------------------------------------------------- handshake */
 
 #define WS_KEY_SIZE 25 /* base64 of 16 bytes, NUL */
 
@@ -24,8 +23,7 @@ int ws_request(char *buf, size_t size, const char *host, const char *path, const
  * read. */
 int ws_response(const char *buf, size_t size, const char key[WS_KEY_SIZE], int *ret_status);
 
-/* --------------------------------------------------------------------------------------------------
- * receiving */
+/* ---------------------------------------------------------------------------------------------- receiving */
 
 struct ws_sink {
     /* A whole message, defragmented and (where it fitted) in place in the receive buffer. */
@@ -56,8 +54,7 @@ const char *ws_decoder_reason(const struct ws_decoder *d);
 /* Well-formed UTF-8: no overlong forms, surrogates, or anything beyond U+10FFFF. */
 bool ws_is_utf8(const uint8_t *p, size_t n);
 
-/* ----------------------------------------------------------------------------------------------------
- * sending */
+/* ------------------------------------------------------------------------------------------------ sending */
 
 /* Writes one final, masked frame. Returns its length or -ENOBUFS. Needs size + 14 bytes at most. */
 int64_t ws_frame(uint8_t *buf, size_t buf_size, enum ws_opcode opcode, const void *data, size_t size,

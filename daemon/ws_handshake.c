@@ -8,8 +8,7 @@
 
 #define RESPONSE_MAX 16384u
 
-/* -------------------------------------------------------------------------------------------- SHA-1 and
- * base64 */
+/* --------------------------------------------------------------------------------------- SHA-1 and base64 */
 
 static uint32_t rotate(uint32_t x, unsigned n)
 {
@@ -89,8 +88,7 @@ static void base64(const uint8_t *data, size_t size, char *out)
     *out = '\0';
 }
 
-/* -----------------------------------------------------------------------------------------------------
- * request */
+/* ------------------------------------------------------------------------------------------------ request */
 
 /* Printable and no space: what may stand in a request line or a Host field. */
 static bool is_plain(const char *text)
@@ -124,8 +122,7 @@ int ws_request(char *buf, size_t size, const char *host, const char *path, const
     return n;
 }
 
-/* ----------------------------------------------------------------------------------------------------
- * response */
+/* ----------------------------------------------------------------------------------------------- response */
 
 struct field {
     const char *name;

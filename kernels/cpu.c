@@ -41,8 +41,7 @@ void pgk_cpu_fini(struct pgk_cpu *cpu)
     *cpu = (struct pgk_cpu){0};
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * rows */
+/* --------------------------------------------------------------------------------------------------- rows */
 
 /* Steps one op over `count` rows. */
 static void step_op(const struct pgk_op *op, union pgk_word *words, const struct pgk_row *views,
@@ -223,8 +222,7 @@ static uint64_t compute_rows(struct run *run, uint64_t row)
     return row < run->end ? row : run->end;
 }
 
-/* ---------------------------------------------------------------------------------------------------- series
- */
+/* ------------------------------------------------------------------------------------------------- series */
 
 static uint64_t min64(uint64_t a, uint64_t b)
 {

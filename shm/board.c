@@ -183,8 +183,7 @@ static void keep_symbols(struct pgd_board_writer *w)
             shm_store32(&w->hash[i], 0);
 }
 
-/* -------------------------------------------------------------------------------------------------- own,
- * close */
+/* --------------------------------------------------------------------------------------------- own, close */
 
 static int lock_owner(int fd)
 {
@@ -385,8 +384,7 @@ void pgd_board_close(struct pgd_board_writer *w)
     *w = (struct pgd_board_writer){0};
 }
 
-/* ---------------------------------------------------------------------------------------------------- the
- * rest */
+/* ----------------------------------------------------------------------------------------------- the rest */
 
 int pgd_board_add_segment(struct pgd_board_writer *w, const char *name, uint32_t kind, uint64_t size)
 {

@@ -101,8 +101,7 @@ int pgd_segment_unlink(const char *instance, const char *segment)
     return shm_unlink(name) < 0 ? -errno : 0;
 }
 
-/* ----------------------------------------------------------------------------------------- mapping and
- * checks */
+/* ------------------------------------------------------------------------------------- mapping and checks */
 
 void pgd_segment_close(struct pgd_map *map)
 {

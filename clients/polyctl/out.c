@@ -25,8 +25,7 @@ void out_init(struct out *out, const struct args *args)
         tzset();
 }
 
-/* ---------------------------------------------------------------------------------------------------- text
- */
+/* --------------------------------------------------------------------------------------------------- text */
 
 static void clock_text(char *to, size_t size, const struct cell *c, bool local)
 {
@@ -233,8 +232,7 @@ static void text_row(struct out *out, const struct cell *cells, unsigned count)
     hold_row(out, cells, count, false);
 }
 
-/* --------------------------------------------------------------------------------------------------- machine
- */
+/* ------------------------------------------------------------------------------------------------ machine */
 
 /* Bytes of the UTF-8 sequence at p, 0 when it is none. */
 static unsigned utf8_length(const unsigned char *p)

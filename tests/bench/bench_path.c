@@ -152,8 +152,7 @@ static void report(const char *name, double ours, double reference, const char *
     fflush(stdout);
 }
 
-/* -------------------------------------------------------------------------------------------- event to
- * reader */
+/* ---------------------------------------------------------------------------------------- event to reader */
 
 struct mailbox {
     int64_t seen[2 * SAMPLES]; /* when the reader had record i */
@@ -260,8 +259,7 @@ static void bench_latency(struct bench *b)
     munmap(m, sizeof *m);
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * burst */
+/* -------------------------------------------------------------------------------------------------- burst */
 
 static size_t make_bars(char *text, size_t room, unsigned first, int minute)
 {

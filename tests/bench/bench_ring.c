@@ -118,8 +118,7 @@ static void join(pid_t child)
     waitpid(child, NULL, 0);
 }
 
-/* ------------------------------------------------------------------------------------- one line, two
- * processors */
+/* ------------------------------------------------------------------------------- one line, two processors */
 
 static void pong(void *arg)
 {
@@ -149,8 +148,7 @@ static struct result line_transfer(void)
     return summary(half, LATENCIES);
 }
 
-/* ---------------------------------------------------------------------------------------------------- the
- * tape */
+/* ----------------------------------------------------------------------------------------------- the tape */
 
 static struct pgd_tape_segment tape;
 
@@ -311,8 +309,7 @@ static struct result tape_wake(void)
     return summary(shared->delay_ns, SLOW);
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * peers */
+/* -------------------------------------------------------------------------------------------------- peers */
 
 /* A peer sends 64 bytes from here to the other process. */
 struct peer {

@@ -106,8 +106,7 @@ static void emit(struct sim_feed *feed, size_t symbol, enum sim_topic topic)
     feed->event.size = 0;
 }
 
-/* ----------------------------------------------------------------------------------------------- the day so
- * far */
+/* ----------------------------------------------------------------------------------------- the day so far */
 
 static void day_add(struct sim_day *day, const struct sim_symbol *symbol, const struct sim_bar *bar)
 {
@@ -134,8 +133,7 @@ static void day_catch_up(struct sim_feed *feed, size_t i, int64_t to)
     }
 }
 
-/* ------------------------------------------------------------------------------------------------ one
- * symbol's events */
+/* ------------------------------------------------------------------------------------ one symbol's events */
 
 static void emit_minute(struct sim_feed *feed, size_t i, int64_t minute)
 {

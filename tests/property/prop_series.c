@@ -75,8 +75,7 @@ static void units_make(double *units, const struct pgd_bar *bar)
     units[1] = bar->c;
 }
 
-/* ------------------------------------------------------------------------------------------------ other
- * parties */
+/* ------------------------------------------------------------------------------------------ other parties */
 
 struct party {
     struct pgd_bars_reader reader;
@@ -148,8 +147,7 @@ static void *computing(void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * model */
+/* -------------------------------------------------------------------------------------------------- model */
 
 /* All rows a series ever had, as a plain array. */
 struct model {
@@ -266,8 +264,7 @@ static void series_follow_the_model(void **state)
     free(models);
 }
 
-/* ------------------------------------------------------------------------------------------------------
- * kills */
+/* -------------------------------------------------------------------------------------------------- kills */
 
 /* Appends t = 1000, 2000, ...; now and then a late row at ...500 close behind, now and then a revision. */
 static void write_for_ever(struct pgd_bars *bars, uint64_t random)

@@ -50,8 +50,7 @@ static real deviation(const struct input *in, size_t end, size_t n)
     return sqrtl(sum / (real)n);
 }
 
-/* ------------------------------------------------------------------------------------------------- averages
- */
+/* ----------------------------------------------------------------------------------------------- averages */
 
 static void ref_sma(const struct input *in, real *ret)
 {
@@ -134,8 +133,7 @@ static void ref_macd_hist(const struct input *in, real *ret)
     macd(in, ret, 2);
 }
 
-/* --------------------------------------------------------------------------------------------------- ranges
- */
+/* ------------------------------------------------------------------------------------------------- ranges */
 
 static void ref_stddev(const struct input *in, real *ret)
 {
@@ -248,8 +246,7 @@ static void ref_stoch_d(const struct input *in, real *ret)
     }
 }
 
-/* -------------------------------------------------------------------------------------------------- volumes
- */
+/* ------------------------------------------------------------------------------------------------ volumes */
 
 static void ref_obv(const struct input *in, real *ret)
 {
@@ -376,8 +373,7 @@ static void ref_vwap_ext(const struct input *in, real *ret)
     vwap_session(in, ret, 4 * 60, 20 * 60);
 }
 
-/* ---------------------------------------------------------------------------------------------------- names
- */
+/* -------------------------------------------------------------------------------------------------- names */
 
 static const struct {
     const char *stem;

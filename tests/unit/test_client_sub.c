@@ -248,8 +248,7 @@ static void survives_absurd_changes(void **state)
     expect_bar(b, "AAPL", 1, 0);
 }
 
-/* ------------------------------------------------------------------------------------------- daemon's life
- */
+/* ------------------------------------------------------------------------------------------ daemon's life */
 
 static void tells_of_death_and_return(void **state)
 {

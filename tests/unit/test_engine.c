@@ -97,8 +97,7 @@ static uint64_t gen_of(const struct world *w, uint64_t row)
 static const char *const settling[] = {"sma_20", "ema_12", "rsi_14", "macd", "bb", "atr_14", "stoch"};
 #define SETTLING (sizeof settling / sizeof settling[0])
 
-/* ------------------------------------------------------------------------------------------------ arguments
- */
+/* ---------------------------------------------------------------------------------------------- arguments */
 
 static void kinds(void **state)
 {
@@ -188,8 +187,7 @@ static void nothing_new(void **state)
     world_free(w);
 }
 
-/* -------------------------------------------------------------------------------------------------- changes
- */
+/* ------------------------------------------------------------------------------------------------ changes */
 
 static void appends(void **state)
 {
@@ -336,8 +334,7 @@ static void wrapping_changes_nothing(void **state)
     world_free(w);
 }
 
-/* ------------------------------------------------------------------------- bars that are being revised
- * meanwhile */
+/* ------------------------------------------------------------------ bars that are being revised meanwhile */
 
 static void busy_append(void **state)
 {
@@ -393,8 +390,7 @@ static void busy_recompute(void **state)
     world_free(w);
 }
 
-/* ------------------------------------------------------------------------------------------------- restarts
- */
+/* ----------------------------------------------------------------------------------------------- restarts */
 
 static void recover_expects(struct world *w, uint64_t want)
 {

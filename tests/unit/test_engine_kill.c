@@ -165,8 +165,7 @@ static void killed_again_and_again(void **state)
     pgk_plan_free(plan);
 }
 
-/* ------------------------------------------------------------------------------- death at a chosen
- * instruction */
+/* -------------------------------------------------------------------------- death at a chosen instruction */
 
 #define PAGE 65536u /* a multiple of any page size */
 

@@ -244,8 +244,7 @@ static void row_against_the_engine(void **state)
     strike_everywhere(oldest_row, read_row, strike_units);
 }
 
-/* ------------------------------------------------------------------------------------------------ forming,
- * day */
+/* ------------------------------------------------------------------------------------------- forming, day */
 
 static uint32_t count = 1;
 

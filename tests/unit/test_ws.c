@@ -400,8 +400,7 @@ static void sending(void **state)
     }
 }
 
-/* -----------------------------------------------------------------------------------------------------
- * handshake */
+/* ---------------------------------------------------------------------------------------------- handshake */
 
 #define KEY    "dGhlIHNhbXBsZSBub25jZQ=="
 #define ACCEPT "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"

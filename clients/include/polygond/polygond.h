@@ -75,8 +75,7 @@ PGD_API const char *pgd_strerror(int error);
 /* Version of the library, "0.1.0". */
 PGD_API const char *pgd_version(void);
 
-/* -------------------------------------------------------------------------------------------------- instance
- */
+/* ----------------------------------------------------------------------------------------------- instance */
 
 struct pgd_client; /* an attached instance */
 

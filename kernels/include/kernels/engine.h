@@ -15,8 +15,7 @@
 #define PGK_WARN_UNUSED __attribute__((warn_unused_result))
 #define PGK_COLUMNS_MAX 127 /* (127 + tag) * 8 = 8 units */
 
-/* ------------------------------------------------------------------------------------------------------ plan
- */
+/* --------------------------------------------------------------------------------------------------- plan */
 
 struct pgk_plan;
 
@@ -118,8 +117,7 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
  * the checkpoints. Looks at every row held: about 10 ns each. */
 uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t series);
 
-/* ------------------------------------------------------------------------------------------------- sessions
- */
+/* ----------------------------------------------------------------------------------------------- sessions */
 
 /* New York wall-clock offset from UTC in seconds (-18000 or -14400) at a UTC time in ms; US rules of 1967 and
  * later. */

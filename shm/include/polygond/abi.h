@@ -64,8 +64,7 @@ struct pgd_header {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_header) == 256, "header is 256 bytes");
 
-/* --------------------------------------------------------------------------------------------------------------
- * schema */
+/* ------------------------------------------------------------------------------------------------- schema */
 
 enum pgd_type { PGD_U8 = 1, PGD_U16 = 2, PGD_U32 = 3, PGD_U64 = 4, PGD_I64 = 5, PGD_F64 = 6, PGD_CHAR = 7 };
 
@@ -91,8 +90,7 @@ struct pgd_field {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_field) == 64, "field is 64 bytes");
 
-/* ----------------------------------------------------------------------------------------------------------------
- * tape */
+/* --------------------------------------------------------------------------------------------------- tape */
 
 /* A broadcast ring of 64-byte slots in arrival order. Slot of record i (from 0): slots_offset + (i &
  * (capacity-1)) * 64. Word 0 of a slot is its commit word: i + 1 once record i is complete. Protocol:
@@ -169,8 +167,7 @@ struct pgd_quote {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_quote) == PGD_LINE, "quote is a line");
 
-/* ----------------------------------------------------------------------------------------------------------------
- * bars */
+/* --------------------------------------------------------------------------------------------------- bars */
 
 /* One row of a series; also the forming bar and the intent. */
 struct pgd_bar {
@@ -307,8 +304,7 @@ struct pgd_tape_geometry {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_tape_geometry) == 64, "tape geometry is 64 bytes");
 
-/* ---------------------------------------------------------------------------------------------------------------
- * board */
+/* -------------------------------------------------------------------------------------------------- board */
 
 enum pgd_cluster {
     PGD_STOCKS = 1,
