@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 
@@ -131,6 +132,27 @@ def the_key_stays_inside():
         check(r.returncode == 0 and KEY not in r.stdout, "--print-config does not print it")
 
 
+def reload():
+    with Place() as place:
+        sim = place.sim("--seed", 7, "--speed", 60, "--start", START)
+        d = place.daemon(sim).until_live("AAPL", "MSFT")
+        for symbols in (["AAPL", "SPY", "NVDA"], ["MSFT", "AAPL"]):
+            text = d.config.read_text().splitlines()
+            text = [line if not line.startswith("clusters:") else "clusters: " + json.dumps([{"name": "stocks", "symbols": symbols}])
+                    for line in text]
+            d.config.write_text("\n".join(text) + "\n")
+            d.process.send_signal(signal.SIGHUP)
+            d.until_live(*symbols)
+            held = [s for s, row in d.symbols().items() if row["state"] == "live"]
+            check(sorted(held) == sorted(symbols), "SIGHUP: held are %s" % symbols)
+        d.config.write_text("instance: [\n")
+        d.process.send_signal(signal.SIGHUP)
+        until(lambda: "not reloaded" in d.logged(), "a broken file is refused")
+        check(d.process.poll() is None, "and the daemon goes on")
+        r = d.ctl("subscribe", "AAPL", "--json", "-n", 2, "--timeout", 60)
+        check(r.returncode == 0, "rows go on: " + r.stderr)
+
+
 def clean_stop():
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 60, "--start", START)
@@ -149,4 +171,4 @@ def clean_stop():
 
 
 main(live_bars_with_indicators, trades_quotes_seconds_and_csv, symbols_on_demand, six_clusters, rest_only, the_key_stays_inside,
-     clean_stop)
+     reload, clean_stop)
