@@ -14,6 +14,7 @@ struct job {
     struct symbol *symbol;
     unsigned segment;
     bool released;
+    bool update;             /* rows were there before: what came since is asked for */
     int64_t complete_before; /* ms: a bar that ends later was still forming when we asked */
     int64_t deadline_ns;     /* CLOCK_MONOTONIC */
     struct pgd_bar *rows;
@@ -125,7 +126,7 @@ static void on_done(void *user, const struct rest_done *done)
     if (done->error)
         log_event(LOG_REST, "history of %s %s: %s", job->symbol->name, timespan,
                   done->message[0] ? done->message : strerror(-done->error));
-    else
+    else if (job->count || !job->update)
         log_event(LOG_WARM, "history of %s %s: %zu rows", job->symbol->name, timespan, job->count);
     if (job->count)
         qsort(job->rows, job->count, sizeof *job->rows, by_start);
@@ -150,6 +151,7 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, bool
         .symbol = symbol,
         .segment = segment,
         .released = !(symbol->history & 1u << segment),
+        .update = last != 0,
         .complete_before = now,
         .deadline_ns = clock_mono_ns() + HISTORY_HOLD_S * NS_PER_S,
         .limit = last ? capacity - 1 : rows,
