@@ -127,7 +127,7 @@ def test_board(write):
     every("found by hash", [(board.find(name), i) for i, name in enumerate(NAMES)])
     every("not found", [(board.find(name), None) for name in ["", "AAP", "AAPLX", "ZZZ", "a" * 48, "QQQ", "TSLA"]])
     check("a symbol's row", board.symbol(2), {
-        "name": "X:BTC-USD", "cluster": 3, "state": 3, "warm": 1, "wanted": 15, "acked": 1, "last_ns": NS + 7, "events": 8,
+        "name": "X:BTC-USD", "cluster": 3, "asked": 0, "state": 3, "warm": 1, "wanted": 15, "acked": 1, "last_ns": NS + 7, "events": 8,
         "refused": 9})
     check("counter", board.counters()["events_received"], 41)
     check("errors", [(e["count"], e["where"], e["text"], e["first_ns"] <= e["last_ns"]) for e in board.errors()],
