@@ -215,13 +215,14 @@ THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B
 tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN)
 
-# Ours, the reference of the same run, and the ratio, as JSON lines.
-.PHONY: bench bench-feed
-bench: bench-ring bench-engine bench-feed
-	@for b in $(filter-out %bench_ring %bench_engine %bench_path,$(BENCH_BIN)); do $$b || exit 1; done
-bench-ring bench-engine: bench-%: $(B)/tests/bench/bench_%
-	@$<
-bench-feed: all $(B)/tests/bench/bench_path $(B)/tests/bench/helper_drain
+# Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
+.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed
+bench: bench-ring bench-engine bench-feed bench-parse bench-attach
+bench-build:
+	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
+bench-ring bench-engine bench-parse bench-attach: bench-%: bench-build
+	@$(B)/tests/bench/bench_$*
+bench-feed: bench-build
 	@$(B)/tests/bench/bench_path
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
 
