@@ -156,16 +156,21 @@ static bool hold(struct feed *f, unsigned segment, uint32_t series, const struct
     return true;
 }
 
+/* The cell this thread alone writes, so it may be read plainly. */
+static const struct pgd_bar *forming_of(const struct pgd_bars *bars, uint32_t series)
+{
+    const uint8_t *at = bars->map.base + bars->geo->series_offset + series * bars->geo->series_stride;
+    return &((const struct pgd_series *)at)->forming;
+}
+
 /* The minute that forms, made of the seconds that came. */
 static void form(struct feed *f, uint32_t series, const struct pgd_bar *second)
 {
     if (f->minutes < 0)
         return;
     struct pgd_bars *bars = &f->bus->bars[f->minutes];
-    const struct pgd_series *s = (const struct pgd_series *)(bars->map.base + bars->geo->series_offset +
-                                                             series * bars->geo->series_stride);
     int64_t start = second->t - second->t % 60000;
-    struct pgd_bar b = s->forming;
+    struct pgd_bar b = *forming_of(bars, series);
     if (start < b.t)
         return;
     uint64_t head = pgd_bars_head(bars, series);
@@ -193,9 +198,8 @@ static void form(struct feed *f, uint32_t series, const struct pgd_bar *second)
 static void formed(struct feed *f, uint32_t series, const struct pgd_bar *minute)
 {
     struct pgd_bars *bars = &f->bus->bars[f->minutes];
-    const struct pgd_series *s = (const struct pgd_series *)(bars->map.base + bars->geo->series_offset +
-                                                             series * bars->geo->series_stride);
-    if (s->forming.t != 0 && s->forming.t <= minute->t)
+    int64_t start = forming_of(bars, series)->t;
+    if (start != 0 && start <= minute->t)
         pgd_bars_forming(bars, series, &(struct pgd_bar){0});
 }
 
