@@ -43,7 +43,7 @@ static void take_in(struct cluster *c, struct symbol *symbol)
     bool warm = c->app->history && c->app->config->rest.warm;
     symbol->held = true;
     feed_open_symbol(c->app->feed, symbol, warm);
-    if (warm && history_want(c->app->history, symbol, false) < 0)
+    if (warm && history_want(c->app->history, symbol, REST_BACKFILL) < 0)
         log_event(LOG_REST, "history of %s cannot be asked for", symbol->name);
 }
 
@@ -126,7 +126,8 @@ void cluster_poll(struct cluster *c)
         return;
     for (uint32_t i = 0; i < symbols_count(c->app->symbols); i++) {
         struct symbol *symbol = symbols_at(c->app->symbols, i);
-        if (symbol->held && symbol->cluster == c->name && history_want(c->app->history, symbol, false) < 0)
+        if (symbol->held && symbol->cluster == c->name &&
+            history_want(c->app->history, symbol, REST_BACKFILL) < 0)
             return;
     }
 }

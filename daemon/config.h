@@ -52,7 +52,10 @@ struct config_rest {
     char **hosts; /* further hosts that next_url may name; the key goes to no other */
     unsigned hosts_count;
     uint32_t requests_per_minute; /* 0: no limit of our own */
+    uint32_t requests_per_second; /* likewise */
     uint32_t connections;
+    uint32_t batch_size;   /* rows published in one go */
+    uint32_t denied_hours; /* a ticker and timespan answered with 403 is not asked for again for so long */
     uint32_t timeout_s;
     uint32_t max_body_bytes;
     bool warm;       /* fetch history for the indicators at start and for new symbols */

@@ -127,7 +127,7 @@ static int check(struct demand *d, struct ask *ask)
     if (r < 0)
         return r;
     ask->checking = true;
-    r = rest_check_ticker(d->rest, ticker, true, on_checked, ask);
+    r = rest_check_ticker(d->rest, ticker, REST_URGENT, on_checked, ask);
     if (r < 0)
         ask->checking = false;
     return r;

@@ -79,32 +79,28 @@ static void release(struct job *job)
     symbols_show(job->history->symbols, job->symbol);
 }
 
-static void on_row(void *user, const struct event *e)
+static void on_rows(void *user, const struct rest_rows *rows)
 {
     struct job *job = user;
-    if (e->class != EVENT_CLASS_BAR)
-        return;
-    const struct pgd_bar *bar = &e->bar.bar;
-    if (bar->t + job->history->bus->span_ms[job->segment] > job->complete_before || job->count == job->limit)
-        return;
-    if (job->count == job->room) {
-        size_t room = job->room ? job->room * 2 : 256;
-        struct pgd_bar *rows = realloc(job->rows, room * sizeof *rows);
-        if (!rows)
+    int64_t span = job->history->bus->span_ms[job->segment];
+    if (job->count + rows->count > job->room) {
+        size_t room = job->room * 2 > job->count + rows->count ? job->room * 2 : job->count + rows->count;
+        struct pgd_bar *more = realloc(job->rows, room * sizeof *more);
+        if (!more)
             return;
-        job->rows = rows;
+        job->rows = more;
         job->room = room;
     }
-    job->rows[job->count++] = *bar;
+    for (size_t i = 0; i < rows->count && job->count < job->limit; i++)
+        if (rows->bars[i].t + span <= job->complete_before)
+            job->rows[job->count++] = rows->bars[i];
 }
 
-static void on_bad_row(void *user, enum event_fault fault, const char *reason, const struct event *e,
-                       struct event_text raw)
+static void on_bad(void *user, const char *reason, struct event_text raw, uint64_t count)
 {
-    (void)fault, (void)e, (void)raw;
     struct job *job = user;
-    pgd_count(&job->history->bus->board, PGD_C_rest_bad_rows, 1);
-    log_event(LOG_EVENT_REFUSED, "REST history of %s: row refused: %s", job->symbol->name, reason);
+    log_event(LOG_EVENT_REFUSED, "REST history of %s: %llu rows refused: %s: %.*s", job->symbol->name,
+              (unsigned long long)count, reason, (int)raw.n, raw.p);
 }
 
 static int by_start(const void *a, const void *b)
@@ -136,7 +132,7 @@ static void on_done(void *user, const struct rest_done *done)
     job_free(job);
 }
 
-static int want(struct history *h, struct symbol *symbol, unsigned segment, bool urgent)
+static int want(struct history *h, struct symbol *symbol, unsigned segment, enum rest_class class)
 {
     struct job *job = calloc(1, sizeof *job);
     if (!job)
@@ -162,18 +158,20 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, bool
     h->jobs = job;
     h->pending++;
     char ticker[PGD_SYMBOL_MAX];
-    struct rest_aggs what = {
+    struct rest_query query = {
+        .kind = REST_BARS,
+        .class = class,
         .ticker = ticker,
         .timespan = span == 1000 ? "second" : "minute",
-        .from_ms = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
-        .to_ms = now,
+        .from = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
+        .to = now,
         .newest_first = true,
         .max_rows = job->limit,
     };
-    struct parse_sink sink = {.event = on_row, .fault = on_bad_row, .user = job};
+    struct rest_sink sink = {.rows = on_rows, .bad = on_bad, .done = on_done, .user = job};
     int r = rest_ticker(ticker, symbol->name);
-    if (r >= 0 && what.from_ms <= what.to_ms)
-        r = rest_get_aggs(h->rest, &what, urgent, &sink, on_done, job);
+    if (r >= 0 && query.from <= query.to)
+        r = rest_get(h->rest, &query, &sink);
     else
         r = r < 0 ? r : -EALREADY;
     if (r < 0) {
@@ -183,11 +181,11 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, bool
     return r == -EALREADY ? 0 : r;
 }
 
-int history_want(struct history *h, struct symbol *symbol, bool urgent)
+int history_want(struct history *h, struct symbol *symbol, enum rest_class class)
 {
     int result = 0;
     for (unsigned s = 0; s < h->bus->bars_count; s++) {
-        int r = want(h, symbol, s, urgent);
+        int r = want(h, symbol, s, class);
         if (r < 0)
             result = r;
     }

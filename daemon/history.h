@@ -20,7 +20,7 @@ void history_free(struct history *history); /* after rest was freed */
 
 /* Fetches what is missing of every bars segment of `symbol`. -ENOMEM. Without memory, or on any failure, held
  * bars are let go. */
-int history_want(struct history *history, struct symbol *symbol, bool urgent)
+int history_want(struct history *history, struct symbol *symbol, enum rest_class class)
     __attribute__((warn_unused_result));
 
 /* Once a second: lets bars go that waited for too long. */

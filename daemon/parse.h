@@ -22,16 +22,21 @@ struct parse_sink {
 int parse_ws(const char *text, size_t size, enum pgd_cluster cluster, const struct parse_sink *sink)
     __attribute__((warn_unused_result));
 
-/* Envelope of a REST answer. Texts point into the body, or into `text` and `url` when they had escapes. */
+#define PARSE_NO_COUNT UINT64_MAX
+
+/* Envelope of a REST answer. Texts point into the page itself. */
 struct parse_page {
     struct event_text status;  /* "OK", "DELAYED", "ERROR", ... ; n == 0 absent */
     struct event_text message; /* error or message */
     struct event_text ticker;
     struct event_text next_url;
-    uint64_t rows;     /* delivered */
-    uint64_t bad_rows; /* refused */
-    char text[512];    /* of status, message and ticker; what does not fit is cut */
-    char url[2048];    /* of next_url; a longer one is -EBADMSG */
+    uint64_t count;       /* resultsCount: rows as the server counts them; PARSE_NO_COUNT */
+    uint64_t rows;        /* delivered */
+    uint64_t bad_rows;    /* refused */
+    char status_text[32]; /* what does not fit is cut */
+    char ticker_text[PGD_SYMBOL_MAX];
+    char message_text[256];
+    char url[2048]; /* of next_url; a longer one is -EBADMSG */
 };
 
 /* An aggregates answer (/v2/aggs/.../range/...): each row of `results` becomes an EVENT_AM-class event

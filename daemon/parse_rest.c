@@ -14,7 +14,6 @@ struct rest {
     enum row_kind kind;
     const char *rows;     /* `results` that wait for the ticker behind them */
     const char *rows_end; /* where they must end */
-    size_t text_used;     /* of page->text */
 };
 
 /* --------------------------------------------------------------------------------------------------- rows */
@@ -285,23 +284,17 @@ static const char *rows(struct rest *x, const char *p)
 
 /* ----------------------------------------------------------------------------------------------- envelope */
 
-/* Moves a text that was resolved (in scan.text) to memory that the page keeps. */
-static struct event_text keep(struct rest *x, struct event_text text)
+/* The page outlives the body. */
+static struct event_text keep(char *to, size_t room, struct event_text text)
 {
-    const struct scan *s = &x->read.scan;
-    uintptr_t at = (uintptr_t)text.p;
-    if (at < (uintptr_t)s->text || at >= (uintptr_t)(s->text + sizeof(s->text)))
-        return text;
-    char *out = x->page->text + x->text_used;
-    size_t room = sizeof(x->page->text) - x->text_used;
     if (text.n > room)
         text.n = room;
-    memcpy(out, text.p, text.n);
-    x->text_used += text.n;
-    return (struct event_text){out, text.n};
+    if (text.n)
+        memcpy(to, text.p, text.n);
+    return (struct event_text){to, text.n};
 }
 
-static const char *envelope_text(struct rest *x, const char *p, struct event_text *ret)
+static const char *envelope_text(struct rest *x, const char *p, char *to, size_t room, struct event_text *ret)
 {
     struct scan *s = &x->read.scan;
     struct event_text text;
@@ -309,7 +302,7 @@ static const char *envelope_text(struct rest *x, const char *p, struct event_tex
         return scan_skip(s, p);
     p = scan_text(s, p, &text);
     if (p)
-        *ret = keep(x, text);
+        *ret = keep(to, room, text);
     return p;
 }
 
@@ -321,7 +314,7 @@ static const char *envelope_ticker(struct rest *x, const char *p)
         return scan_skip(s, p);
     p = scan_symbol(s, p, &symbol);
     if (p)
-        x->page->ticker = keep(x, symbol);
+        x->page->ticker = keep(x->page->ticker_text, sizeof(x->page->ticker_text), symbol);
     return p;
 }
 
@@ -329,18 +322,26 @@ static const char *envelope_url(struct rest *x, const char *p)
 {
     struct scan *s = &x->read.scan;
     struct parse_page *page = x->page;
-    const char *value = p;
+    struct event_text url;
     if (p >= s->end || *p != '"')
         return scan_skip(s, p);
-    p = scan_text(s, p, &page->next_url);
-    if (!p || page->next_url.p == value + 1)
-        return p;
-    if (page->next_url.n >= sizeof(page->url))
+    p = scan_text(s, p, &url);
+    if (p && url.n >= sizeof(page->url))
         return scan_fail(s, "next_url is too long");
-    memcpy(page->url, page->next_url.p, page->next_url.n);
-    page->url[page->next_url.n] = '\0';
-    page->next_url.p = page->url;
+    if (p)
+        page->next_url = keep(page->url, sizeof(page->url), url);
     return p;
+}
+
+/* Anything that is no count is none, and no error. */
+static const char *envelope_count(struct rest *x, const char *p)
+{
+    struct number n;
+    int64_t count = 0;
+    const char *after = number_scan(p, x->read.scan.end, &n);
+    if (after && number_int64(&n, &count) && count >= 0)
+        x->page->count = (uint64_t)count;
+    return scan_skip(&x->read.scan, p);
 }
 
 /* Rows take their symbol from the envelope: results that come before the ticker wait. */
@@ -370,11 +371,13 @@ static const char *envelope_field(struct rest *x, struct event_text key, const c
     if (scan_key_is(key, "ticker"))
         return envelope_ticker(x, p);
     if (scan_key_is(key, "status"))
-        return envelope_text(x, p, &page->status);
+        return envelope_text(x, p, page->status_text, sizeof(page->status_text), &page->status);
     if (scan_key_is(key, "error") || scan_key_is(key, "message"))
-        return envelope_text(x, p, &page->message);
+        return envelope_text(x, p, page->message_text, sizeof(page->message_text), &page->message);
     if (scan_key_is(key, "next_url"))
         return envelope_url(x, p);
+    if (scan_key_is(key, "resultsCount"))
+        return envelope_count(x, p);
     return scan_skip(&x->read.scan, p);
 }
 
@@ -405,11 +408,11 @@ int parse_rest(const char *text, size_t size, struct parse_page *page, const str
     x.sink = sink;
     x.kind = ROWS_UNKNOWN;
     x.rows = x.rows_end = NULL;
-    x.text_used = 0;
     x.read.scan.end = text + size;
     x.read.scan.fault = EVENT_OK;
     page->status = page->message = page->ticker = page->next_url = (struct event_text){NULL, 0};
     page->rows = page->bad_rows = 0;
+    page->count = PARSE_NO_COUNT;
     const char *p = scan_space(text, x.read.scan.end);
     if (p >= x.read.scan.end || *p != '{')
         return -EBADMSG;

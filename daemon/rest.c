@@ -1,62 +1,12 @@
-#include "rest.h"
-#include "backoff.h"
-#include "budget.h"
-#include "log.h"
-#include "redact.h"
-#include "rest_url.h"
+#include "rest_private.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 
-#define REST_TRIES       5u
-#define REST_THROTTLE_S  60L  /* 429 without a Retry-After: the vendor counts by the minute */
-#define REST_WAIT_MOST_S 900L /* a server's Retry-After is believed up to this */
-#define REST_MESSAGE     200u
+#include "rest_url.h"
 
-struct rest_job {
-    TAILQ_ENTRY(rest_job) link;
-    struct rest *rest;
-    struct http_get *get; /* in flight */
-    char *url;            /* of the page asked for next */
-    uint64_t *seen;       /* hashes of the addresses asked for */
-    unsigned seen_count;
-    bool urgent;
-    bool check; /* of a ticker: only the status counts */
-    unsigned tries;
-    struct backoff backoff;
-    uint64_t not_before_ms;
-    uint64_t rows;
-    uint64_t max_rows;
-    struct parse_sink sink;
-    void (*done)(void *user, const struct rest_done *done);
-    void *user;
-};
-
-TAILQ_HEAD(rest_jobs, rest_job);
-
-struct rest {
-    uv_loop_t *loop;
-    struct http *http;
-    const struct config *config;
-    const struct secret *secret;
-    struct rest_hooks hooks;
-    uv_timer_t timer;
-    struct budget budget;
-    struct rest_jobs queue[2]; /* urgent, others */
-    struct rest_jobs waiting;  /* for their next try */
-    struct rest_jobs flight;
-    unsigned flying;
-    bool stopped; /* the key was refused */
-    bool freed;
-    char refusal[REST_MESSAGE];
-    void (*closed)(void *user);
-    void *closed_user;
-};
-
-static void rest_count(struct rest *rest, const char *what, uint64_t add)
+void rest_count(struct rest *rest, const char *what, uint64_t add)
 {
     if (add)
         rest->hooks.count(rest->hooks.user, what, add);
@@ -66,44 +16,47 @@ static void rest_count(struct rest *rest, const char *what, uint64_t add)
 
 static void job_free(struct rest_job *job)
 {
+    page_fini(&job->page);
     free(job->url);
     free(job->seen);
     free(job);
 }
 
-/* The job is in no list any more. */
-static void job_done(struct rest_job *job, int error, long status, const char *message)
+void rest_job_done(struct rest_job *job, int error, long status, const char *message)
 {
-    struct rest_done done = {error, status, message, job->rows};
-    void (*call)(void *user, const struct rest_done *done) = job->done;
-    void *user = job->user;
+    struct rest_done done = {error, status, message, job->rows, job->bad_rows};
+    struct rest_sink sink = job->sink;
     job_free(job);
-    call(user, &done);
+    sink.done(sink.user, &done);
 }
 
-static void rest_queue(struct rest *rest, struct rest_job *job)
+void rest_queue(struct rest *rest, struct rest_job *job, bool front)
 {
-    TAILQ_INSERT_TAIL(&rest->queue[!job->urgent], job, link);
+    if (front)
+        TAILQ_INSERT_HEAD(&rest->queue[job->class], job, link);
+    else
+        TAILQ_INSERT_TAIL(&rest->queue[job->class], job, link);
 }
 
-static void rest_later(struct rest *rest, struct rest_job *job, uint64_t wait_ms)
+void rest_later(struct rest *rest, struct rest_job *job, uint64_t wait_ms)
 {
+    page_fini(&job->page);
     job->not_before_ms = uv_now(rest->loop) + wait_ms;
     TAILQ_INSERT_TAIL(&rest->waiting, job, link);
 }
 
-static void rest_retry(struct rest *rest, struct rest_job *job, int error, const struct http_answer *answer,
-                       const char *message)
+bool rest_job_see(struct rest_job *job, const char *url)
 {
-    rest_count(rest, "rest_errors", 1);
-    if (++job->tries >= REST_TRIES) {
-        job_done(job, error, answer->status, message);
-        return;
-    }
-    long asked = answer->retry_after_s < REST_WAIT_MOST_S ? answer->retry_after_s : REST_WAIT_MOST_S;
-    uint64_t wait = backoff_next_ms(&job->backoff);
-    uint64_t least = (uint64_t)asked * 1000;
-    rest_later(rest, job, wait > least ? wait : least);
+    uint64_t hash = rest_hash(0, url);
+    for (unsigned i = 0; i < job->seen_count; i++)
+        if (job->seen[i] == hash)
+            return false;
+    uint64_t *seen = realloc(job->seen, (job->seen_count + 1) * sizeof(*seen));
+    if (!seen)
+        return false;
+    job->seen = seen;
+    job->seen[job->seen_count++] = hash;
+    return true;
 }
 
 static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, long status,
@@ -119,202 +72,22 @@ static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, 
             http_get_cancel(job->get);
             rest->flying--;
         }
-        job_done(job, error, status, message);
+        rest_job_done(job, error, status, message);
     }
 }
 
 static void rest_end_all(struct rest *rest, int error, long status, const char *message)
 {
+    rest->landed = 0;
+    rest_end_list(rest, &rest->arrived, error, status, message);
     rest_end_list(rest, &rest->flight, error, status, message);
     rest_end_list(rest, &rest->waiting, error, status, message);
-    rest_end_list(rest, &rest->queue[0], error, status, message);
-    rest_end_list(rest, &rest->queue[1], error, status, message);
+    for (unsigned c = 0; c < REST_CLASSES; c++)
+        rest_end_list(rest, &rest->queue[c], error, status, message);
+    rest_end_list(rest, &rest->refused, error, status, message);
 }
 
-/* ------------------------------------------------------------------------------------------------ answers */
-
-static void ignore_event(void *user, const struct event *event)
-{
-    (void)user;
-    (void)event;
-}
-
-static void ignore_fault(void *user, enum event_fault fault, const char *reason, const struct event *event,
-                         struct event_text raw)
-{
-    (void)user;
-    (void)fault;
-    (void)reason;
-    (void)event;
-    (void)raw;
-}
-
-static const struct parse_sink ignore = {ignore_event, ignore_fault, NULL};
-
-static void rest_page_message(const struct rest *rest, const struct parse_page *page,
-                              const struct http_answer *answer, char message[REST_MESSAGE])
-{
-    if (page->message.n)
-        (void)snprintf(message, REST_MESSAGE, "HTTP %ld: %.*s", answer->status,
-                       (int)(page->message.n < REST_MESSAGE ? page->message.n : REST_MESSAGE),
-                       page->message.p);
-    else
-        (void)snprintf(message, REST_MESSAGE, "HTTP %ld", answer->status);
-    redact(message, rest->secret);
-}
-
-/* What an answer that is no success says about itself, which may be anything. */
-static void rest_message(const struct rest *rest, const struct http_answer *answer,
-                         char message[REST_MESSAGE])
-{
-    struct parse_page page;
-    memset(&page, 0, sizeof(page));
-    if (parse_rest(answer->body, answer->size, &page, &ignore) < 0)
-        page.message.n = 0;
-    rest_page_message(rest, &page, answer, message);
-}
-
-static void rest_refused(struct rest *rest, struct rest_job *job, const struct http_answer *answer,
-                         const char *message)
-{
-    rest_count(rest, "rest_denied", 1);
-    if (answer->status == 401 && !rest->stopped) {
-        rest->stopped = true;
-        (void)snprintf(rest->refusal, sizeof(rest->refusal), "%s", message);
-        rest->hooks.refused(rest->hooks.user, answer->status, message);
-    } else if (answer->status != 401) {
-        rest->hooks.refused(rest->hooks.user, answer->status, message);
-    }
-    job_done(job, -EACCES, answer->status, message);
-}
-
-static void rest_throttled(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
-{
-    uint64_t now = uv_now(rest->loop);
-    long seconds = answer->retry_after_s ? answer->retry_after_s : REST_THROTTLE_S;
-    if (seconds > REST_WAIT_MOST_S)
-        seconds = REST_WAIT_MOST_S;
-    rest_count(rest, "rest_throttled", 1);
-    if (rest->budget.held_until <= now)
-        log_event(LOG_REST, "too many requests (429): waiting %ld s", seconds);
-    budget_hold(&rest->budget, now + (uint64_t)seconds * 1000);
-    TAILQ_INSERT_HEAD(&rest->queue[!job->urgent], job, link);
-}
-
-static uint64_t rest_hash(const char *text)
-{
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    while (*text)
-        h = (h ^ (unsigned char)*text++) * UINT64_C(0x100000001b3);
-    return h;
-}
-
-/* Remembers an address; false: it was asked for before, or no memory to tell. */
-static bool job_see(struct rest_job *job, const char *url)
-{
-    uint64_t hash = rest_hash(url);
-    for (unsigned i = 0; i < job->seen_count; i++)
-        if (job->seen[i] == hash)
-            return false;
-    uint64_t *seen = realloc(job->seen, (job->seen_count + 1) * sizeof(*seen));
-    if (!seen)
-        return false;
-    job->seen = seen;
-    job->seen[job->seen_count++] = hash;
-    return true;
-}
-
-static void rest_next_page(struct rest *rest, struct rest_job *job, const struct parse_page *page)
-{
-    if (page->next_url.n == 0 || job->rows >= job->max_rows) {
-        job_done(job, 0, 200, "");
-        return;
-    }
-    char *url = strndup(page->next_url.p, page->next_url.n);
-    if (!url) {
-        job_done(job, -ENOMEM, 200, "out of memory");
-    } else if (!rest_url_allowed(rest->config, url)) {
-        job_done(job, -EBADMSG, 200, "next_url names a host that is not configured: not followed");
-    } else if (!job_see(job, url)) {
-        job_done(job, 0, 200, "next_url repeats: no further pages");
-    } else {
-        free(job->url);
-        job->url = url;
-        job->tries = 0;
-        backoff_reset(&job->backoff);
-        rest_queue(rest, job); /* behind the others: a long history does not hold up the short ones */
-        return;
-    }
-    free(url);
-}
-
-static bool page_status(const struct parse_page *page, const char *word)
-{
-    return page->status.n == strlen(word) && memcmp(page->status.p, word, page->status.n) == 0;
-}
-
-static void rest_page(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
-{
-    struct parse_page page;
-    char message[REST_MESSAGE];
-    memset(&page, 0, sizeof(page));
-    int r = parse_rest(answer->body, answer->size, &page, job->check ? &ignore : &job->sink);
-    if (!job->check)
-        job->rows += page.rows;
-    if (rest->freed)
-        job_done(job, -ECANCELED, 0, "");
-    else if (r < 0)
-        rest_retry(rest, job, -EBADMSG, answer, "the body is not the JSON it should be");
-    else if (page_status(&page, "ERROR") || page_status(&page, "NOT_AUTHORIZED") ||
-             page_status(&page, "NOT_FOUND")) {
-        rest_page_message(rest, &page, answer, message);
-        job_done(job,
-                 page_status(&page, "ERROR")       ? -EBADMSG
-                 : page_status(&page, "NOT_FOUND") ? -ENOENT
-                                                   : -EACCES,
-                 answer->status, message);
-    } else if (job->check)
-        job_done(job, 0, answer->status, "");
-    else
-        rest_next_page(rest, job, &page);
-}
-
-/* As the vendor's own client sees it. */
-static bool status_passes(long status)
-{
-    return status >= 500 || status == 499 || status == 413 || status == 408;
-}
-
-static void rest_answered(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
-{
-    char message[REST_MESSAGE];
-    if (answer->error) {
-        (void)snprintf(message, sizeof(message), "%s", answer->error_text);
-        redact(message, rest->secret);
-        rest_retry(rest, job, answer->error, answer, message);
-        return;
-    }
-    rest_count(rest, "rest_bytes", answer->size);
-    if (answer->status == 200) {
-        rest_page(rest, job, answer);
-        return;
-    }
-    if (answer->status == 429) {
-        rest_throttled(rest, job, answer);
-        return;
-    }
-    rest_message(rest, answer, message);
-    if (answer->status == 401 || answer->status == 403)
-        rest_refused(rest, job, answer, message);
-    else if (answer->status == 404)
-        job_done(job, -ENOENT, answer->status, message);
-    else if (status_passes(answer->status))
-        rest_retry(rest, job, -EBADMSG, answer, message);
-    else
-        job_done(job, -EBADMSG, answer->status, message);
-}
-
-static void rest_pump(struct rest *rest);
+/* ------------------------------------------------------------------------------------------------ sending */
 
 static void rest_on_answer(void *user, const struct http_answer *answer)
 {
@@ -327,30 +100,33 @@ static void rest_on_answer(void *user, const struct http_answer *answer)
     rest_pump(rest);
 }
 
-/* ------------------------------------------------------------------------------------------------ sending */
-
 static void rest_send(struct rest *rest, struct rest_job *job)
 {
-    budget_take(&rest->budget, uv_now(rest->loop));
+    uint64_t now = uv_now(rest->loop);
+    budget_take(&rest->budget, job->class, now);
     rest_count(rest, "rest_requests", 1);
     int r = http_get(rest->http, &job->get, job->url, secret_text(rest->secret), rest->config->rest.timeout_s,
                      rest->config->rest.max_body_bytes, rest_on_answer, job);
     if (r < 0) {
-        struct http_answer answer = {0};
+        struct http_answer answer = {.error = r, .error_text = strerror(-r)};
         job->get = NULL;
-        rest_retry(rest, job, r, &answer, strerror(-r));
+        rest_answered(rest, job, &answer);
         return;
     }
     TAILQ_INSERT_TAIL(&rest->flight, job, link);
     rest->flying++;
 }
 
+/* The job whose turn it is; NULL: none waits. */
 static struct rest_job *rest_take(struct rest *rest)
 {
-    struct rest_jobs *jobs = &rest->queue[TAILQ_EMPTY(&rest->queue[0])];
-    struct rest_job *job = TAILQ_FIRST(jobs);
+    bool waiting[REST_CLASSES];
+    for (unsigned c = 0; c < REST_CLASSES; c++)
+        waiting[c] = !TAILQ_EMPTY(&rest->queue[c]);
+    enum rest_class turn = budget_turn(&rest->budget, waiting);
+    struct rest_job *job = turn == REST_CLASSES ? NULL : TAILQ_FIRST(&rest->queue[turn]);
     if (job)
-        TAILQ_REMOVE(jobs, job, link);
+        TAILQ_REMOVE(&rest->queue[turn], job, link);
     return job;
 }
 
@@ -363,7 +139,7 @@ static uint64_t rest_wake(struct rest *rest, uint64_t now)
         next = TAILQ_NEXT(job, link);
         if (job->not_before_ms <= now) {
             TAILQ_REMOVE(&rest->waiting, job, link);
-            rest_queue(rest, job);
+            rest_queue(rest, job, false);
         } else if (!at || job->not_before_ms < at) {
             at = job->not_before_ms;
         }
@@ -378,13 +154,23 @@ static void rest_on_timer(uv_timer_t *timer)
 
 static bool rest_queued(const struct rest *rest)
 {
-    return !TAILQ_EMPTY(&rest->queue[0]) || !TAILQ_EMPTY(&rest->queue[1]);
+    for (unsigned c = 0; c < REST_CLASSES; c++)
+        if (!TAILQ_EMPTY(&rest->queue[c]))
+            return true;
+    return false;
+}
+
+/* Pages that wait for their delivery hold memory: no more of them than connections. */
+static bool rest_room(const struct rest *rest)
+{
+    unsigned most = rest->config->rest.connections;
+    return rest->flying < most && rest->landed < most;
 }
 
 static void rest_arm(struct rest *rest, uint64_t now, uint64_t wake_at)
 {
     uint64_t at = wake_at;
-    if (rest_queued(rest) && rest->flying < rest->config->rest.connections) {
+    if (rest_queued(rest) && rest_room(rest)) {
         uint64_t budget_at = now + budget_wait_ms(&rest->budget, now);
         at = !at || budget_at < at ? budget_at : at;
     }
@@ -394,17 +180,25 @@ static void rest_arm(struct rest *rest, uint64_t now, uint64_t wake_at)
         (void)uv_timer_stop(&rest->timer);
 }
 
-static void rest_pump(struct rest *rest)
+static const char denied_words[] = "the plan does not include it: not asked again for some hours";
+
+void rest_pump(struct rest *rest)
 {
     if (rest->stopped && !rest->freed)
         rest_end_all(rest, -EACCES, 401, rest->refusal);
+    if (!rest->freed)
+        rest_end_list(rest, &rest->refused, -EACCES, 403, denied_words);
     if (rest->freed)
         return;
     uint64_t now = uv_now(rest->loop);
     uint64_t wake_at = rest_wake(rest, now);
-    while (rest->flying < rest->config->rest.connections && rest_queued(rest) &&
-           budget_wait_ms(&rest->budget, now) == 0)
-        rest_send(rest, rest_take(rest));
+    while (!rest->freed && rest_room(rest) && rest_queued(rest) && budget_wait_ms(&rest->budget, now) == 0) {
+        struct rest_job *job = rest_take(rest);
+        if (rest_denied_has(&rest->denied, job->denied_key, now)) /* since it was queued */
+            rest_job_done(job, -EACCES, 403, denied_words);
+        else
+            rest_send(rest, job);
+    }
     if (!rest->freed)
         rest_arm(rest, now, wake_at);
 }
@@ -413,6 +207,19 @@ static void rest_pump(struct rest *rest)
 static void rest_soon(struct rest *rest)
 {
     (void)uv_timer_start(&rest->timer, rest_on_timer, 0, 0);
+}
+
+static void rest_on_idle(uv_idle_t *idle)
+{
+    struct rest *rest = idle->data;
+    rest_deliver(rest);
+    if (!rest->freed && TAILQ_EMPTY(&rest->arrived))
+        (void)uv_idle_stop(idle);
+}
+
+void rest_deliver_soon(struct rest *rest)
+{
+    (void)uv_idle_start(&rest->idle, rest_on_idle);
 }
 
 /* ---------------------------------------------------------------------------------------------------- API */
@@ -428,26 +235,30 @@ int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct
     rest->config = config;
     rest->secret = secret;
     rest->hooks = *hooks;
-    TAILQ_INIT(&rest->queue[0]);
-    TAILQ_INIT(&rest->queue[1]);
+    for (unsigned c = 0; c < REST_CLASSES; c++)
+        TAILQ_INIT(&rest->queue[c]);
     TAILQ_INIT(&rest->waiting);
     TAILQ_INIT(&rest->flight);
-    int r = budget_init(&rest->budget, config->rest.requests_per_minute);
-    if (r == 0)
-        r = uv_timer_init(loop, &rest->timer);
+    TAILQ_INIT(&rest->arrived);
+    TAILQ_INIT(&rest->refused);
+    int r = budget_init(&rest->budget, config->rest.requests_per_second, config->rest.requests_per_minute);
     if (r < 0) {
-        budget_fini(&rest->budget);
         free(rest);
         return r;
     }
-    rest->timer.data = rest;
+    (void)uv_timer_init(loop, &rest->timer);
+    (void)uv_idle_init(loop, &rest->idle);
+    rest->timer.data = rest->idle.data = rest;
+    rest->handles = 2;
     *ret = rest;
     return 0;
 }
 
-static void rest_timer_closed(uv_handle_t *handle)
+static void rest_handle_closed(uv_handle_t *handle)
 {
     struct rest *rest = handle->data;
+    if (--rest->handles)
+        return;
     void (*closed)(void *user) = rest->closed;
     void *user = rest->closed_user;
     budget_fini(&rest->budget);
@@ -464,12 +275,40 @@ void rest_free(struct rest *rest, void (*closed)(void *user), void *user)
     rest->closed = closed;
     rest->closed_user = user;
     rest_end_all(rest, -ECANCELED, 0, "");
-    uv_close((uv_handle_t *)&rest->timer, rest_timer_closed);
+    uv_close((uv_handle_t *)&rest->timer, rest_handle_closed);
+    uv_close((uv_handle_t *)&rest->idle, rest_handle_closed);
+}
+
+/* A bar of a day or longer begins before the time asked for when that is in the midst of it. */
+static int64_t span_slack_ms(const char *timespan)
+{
+    static const struct {
+        const char *name;
+        int64_t ms;
+    } spans[] = {{"second", 1000}, {"minute", 60000}, {"hour", 3600000}};
+    for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
+        if (strcmp(timespan, spans[i].name) == 0)
+            return spans[i].ms;
+    return INT64_C(368) * 86400000;
+}
+
+static void job_bounds(struct rest_job *job, const struct rest_query *query)
+{
+    job->earliest = query->from;
+    job->latest = query->to;
+    if (query->kind == REST_BARS) {
+        int64_t slack = span_slack_ms(query->timespan);
+        job->earliest -= slack;
+        job->latest += slack;
+    } else if (query->kind == REST_GROUPED) {
+        job->earliest = query->from - INT64_C(2) * 86400000;
+        job->latest = query->from + INT64_C(2) * 86400000;
+    }
 }
 
 /* Takes the address. */
-static int rest_add(struct rest *rest, char *url, bool urgent, const struct parse_sink *sink,
-                    uint64_t max_rows, void (*done)(void *user, const struct rest_done *done), void *user)
+static int rest_add(struct rest *rest, char *url, const struct rest_query *query,
+                    const struct rest_sink *sink)
 {
     struct rest_job *job = url && !rest->freed ? calloc(1, sizeof(*job)) : NULL;
     if (!job) {
@@ -478,34 +317,45 @@ static int rest_add(struct rest *rest, char *url, bool urgent, const struct pars
     }
     job->rest = rest;
     job->url = url;
-    job->urgent = urgent;
-    job->check = !sink;
-    if (sink)
-        job->sink = *sink;
-    job->max_rows = max_rows;
-    job->done = done;
-    job->user = user;
-    (void)job_see(job, url);
+    job->kind = query->kind;
+    job->class = query->class;
+    job->newest_first = query->newest_first;
+    job->max_rows = query->max_rows ? query->max_rows : UINT64_MAX;
+    job->sink = *sink;
+    if (query->kind != REST_NOTHING) {
+        job_bounds(job, query);
+        job->ticker_hash = query->ticker ? rest_hash(0, query->ticker) : 0;
+        job->denied_key =
+            rest_hash(job->ticker_hash + 1 + query->kind, query->kind == REST_BARS ? query->timespan : "");
+    }
+    (void)rest_job_see(job, url);
     backoff_init(&job->backoff, rest->config->stream.backoff_min_ms, rest->config->stream.backoff_max_ms,
                  uv_hrtime() ^ (uintptr_t)job);
-    rest_queue(rest, job);
+    if (rest_denied_has(&rest->denied, job->denied_key, uv_now(rest->loop)))
+        TAILQ_INSERT_TAIL(&rest->refused, job, link);
+    else
+        rest_queue(rest, job, false);
     rest_soon(rest);
     return 0;
 }
 
-int rest_get_aggs(struct rest *rest, const struct rest_aggs *what, bool urgent, const struct parse_sink *sink,
-                  void (*done)(void *user, const struct rest_done *done), void *user)
+int rest_get(struct rest *rest, const struct rest_query *query, const struct rest_sink *sink)
 {
-    if (strlen(what->ticker) >= PGD_SYMBOL_MAX)
+    bool named = query->kind != REST_GROUPED;
+    if (query->kind == REST_NOTHING ||
+        (named && (!query->ticker || !query->ticker[0] || strlen(query->ticker) >= PGD_SYMBOL_MAX)))
         return -EINVAL;
-    uint64_t max_rows = what->max_rows ? what->max_rows : UINT64_MAX;
-    return rest_add(rest, rest_url_aggs(rest->config, what), urgent, sink, max_rows, done, user);
+    if (named && query->from > query->to)
+        return -EINVAL;
+    return rest_add(rest, rest_url(rest->config, query), query, sink);
 }
 
-int rest_check_ticker(struct rest *rest, const char *ticker, bool urgent,
+int rest_check_ticker(struct rest *rest, const char *ticker, enum rest_class class,
                       void (*done)(void *user, const struct rest_done *done), void *user)
 {
+    struct rest_query query = {.kind = REST_NOTHING, .class = class};
+    struct rest_sink sink = {.done = done, .user = user};
     if (strlen(ticker) >= PGD_SYMBOL_MAX)
         return -EINVAL;
-    return rest_add(rest, rest_url_ticker(rest->config, ticker), urgent, NULL, 0, done, user);
+    return rest_add(rest, rest_url_ticker(rest->config, ticker), &query, &sink);
 }

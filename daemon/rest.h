@@ -1,17 +1,21 @@
-/* daemon/rest.h - REST requests with a budget: aggregates for warm-up, the reference endpoint for unknown
- * tickers.
+/* daemon/rest.h - REST requests within a budget: aggregates, trades and quotes of one ticker, one day of all
+ * tickers, and whether a ticker is known.
  *
- * One queue for all; requests_per_minute is kept; 429 waits a whole minute (or Retry-After); 5xx and network
- * errors back off and are tried again a few times; 401 stops REST for good; 403 refuses that request. Pages
- * are followed by next_url, verbatim, to the configured hosts only. A page that broke off midway is asked for
- * again: its first rows may come twice. Tries are spaced by stream.backoff_*. Hooks and done may call every
- * function of this header but rest_new. Main thread. */
+ * Requests wait by class and share the budget by weight (budget.h); 429 keeps all of them silent for what
+ * Retry-After says, or a whole minute; 5xx, network errors and broken pages back off and are tried again a
+ * few times; 401 stops REST for good; a ticker and timespan answered with 403 is not asked for again for
+ * rest.denied_hours. Pages are followed by next_url, verbatim, to the configured hosts only.
+ *
+ * A page is delivered only once it has arrived whole: of one that broke nothing was, and the next try brings
+ * it all. What the vendor itself says twice comes twice. Tries are spaced by stream.backoff_*. Hooks and
+ * sinks may call every function of this header but rest_new. Main thread. */
 #ifndef DAEMON_REST_H
 #define DAEMON_REST_H
 
+#include "budget.h"
 #include "config.h"
 #include "http.h"
-#include "parse.h"
+#include "page.h"
 #include "secret.h"
 
 struct rest;
@@ -28,12 +32,14 @@ int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct
 void rest_free(struct rest *rest, void (*closed)(void *user),
                void *user); /* pending requests end with -ECANCELED */
 
-struct rest_aggs {
-    const char *ticker;   /* the vendor's REST form: "AAPL", "X:BTCUSD" */
-    const char *timespan; /* "second", "minute", "day" */
-    int64_t from_ms;      /* both ends inclusive */
-    int64_t to_ms;
-    bool newest_first; /* sort=desc: the newest rows come first, so that max_rows keeps the newest */
+struct rest_query {
+    enum rest_kind kind;
+    enum rest_class class;
+    const char *ticker;   /* the vendor's REST form: "AAPL", "X:BTCUSD"; of REST_GROUPED NULL */
+    const char *timespan; /* of REST_BARS: "second", "minute", "hour", "day", ... */
+    int64_t from;         /* both ends inclusive; ms, of trades and quotes ns */
+    int64_t to;           /* REST_GROUPED: `from` is any time of the (New York) day, `to` is not looked at */
+    bool newest_first;
     uint64_t max_rows; /* pages are followed until so many rows came, 0: all; also asked for as the size of a
                           page */
 };
@@ -42,17 +48,27 @@ struct rest_done {
     int error; /* 0; -ENOENT 404; -EACCES 401, 403; -ECANCELED; -EBADMSG; network: negative errno */
     long status;
     const char *message; /* the vendor's words or ours, "" */
-    uint64_t rows;
+    uint64_t rows;       /* delivered */
+    uint64_t bad_rows;   /* refused */
 };
 
-/* Rows go to `sink` (class BAR) page by page, then `done` once, never from within the call. Urgent requests
- * go before the others. -ENOMEM; -EINVAL: ticker too long; -ECANCELED: after rest_free. */
-int rest_get_aggs(struct rest *rest, const struct rest_aggs *what, bool urgent, const struct parse_sink *sink,
-                  void (*done)(void *user, const struct rest_done *done), void *user)
+struct rest_sink {
+    /* At most rest.batch_size rows of one page, in its order. */
+    void (*rows)(void *user, const struct rest_rows *rows);
+    /* Rows of a page that were refused for one reason, and the first of them. NULL: not wanted. */
+    void (*bad)(void *user, const char *reason, struct event_text raw, uint64_t count);
+    /* Once, the last call. */
+    void (*done)(void *user, const struct rest_done *done);
+    void *user;
+};
+
+/* The sink is called from the loop, never from within this call. -ENOMEM; -EINVAL: no such ticker or range;
+ * -ECANCELED: after rest_free. */
+int rest_get(struct rest *rest, const struct rest_query *query, const struct rest_sink *sink)
     __attribute__((warn_unused_result));
 
 /* Does the vendor know this ticker? done->error 0 yes, -ENOENT no, else could not be asked. */
-int rest_check_ticker(struct rest *rest, const char *ticker, bool urgent,
+int rest_check_ticker(struct rest *rest, const char *ticker, enum rest_class class,
                       void (*done)(void *user, const struct rest_done *done), void *user)
     __attribute__((warn_unused_result));
 

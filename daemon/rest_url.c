@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+
+#include "kernels/engine.h"
 
 /* Room for a ticker with every byte encoded. */
 #define TICKER_ROOM (3 * PGD_SYMBOL_MAX + 1)
@@ -32,19 +35,50 @@ static int rest_url_base(const struct config *config)
     return (int)n;
 }
 
-char *rest_url_aggs(const struct config *config, const struct rest_aggs *what)
+/* Grouped bars are named by their New York day. */
+static void rest_url_day(char ret[16], int64_t ms)
 {
-    char ticker[TICKER_ROOM];
+    time_t midnight = (time_t)pgk_new_york_day(ms) * 86400;
+    struct tm tm;
+    if (!gmtime_r(&midnight, &tm) || !strftime(ret, 16, "%Y-%m-%d", &tm))
+        memcpy(ret, "1970-01-01", 11);
+}
+
+char *rest_url(const struct config *config, const struct rest_query *query)
+{
+    char ticker[TICKER_ROOM] = "";
+    char day[16];
     char *url = NULL;
-    uint64_t limit = what->max_rows && what->max_rows < REST_LIMIT ? what->max_rows : REST_LIMIT;
-    rest_url_encode(ticker, what->ticker);
-    if (asprintf(&url,
-                 "%.*s/v2/aggs/ticker/%s/range/1/%s/%" PRId64 "/%" PRId64
-                 "?adjusted=true&sort=%s&limit=%" PRIu64,
-                 rest_url_base(config), config->rest.url, ticker, what->timespan, what->from_ms, what->to_ms,
-                 what->newest_first ? "desc" : "asc", limit) < 0)
-        return NULL;
-    return url;
+    const char *base = config->rest.url;
+    int size = rest_url_base(config);
+    uint64_t limit = query->max_rows && query->max_rows < REST_LIMIT ? query->max_rows : REST_LIMIT;
+    const char *order = query->newest_first ? "desc" : "asc";
+    if (query->ticker)
+        rest_url_encode(ticker, query->ticker);
+    int n = -1;
+    switch (query->kind) {
+    case REST_BARS:
+        n = asprintf(&url,
+                     "%.*s/v2/aggs/ticker/%s/range/1/%s/%" PRId64 "/%" PRId64
+                     "?adjusted=true&sort=%s&limit=%" PRIu64,
+                     size, base, ticker, query->timespan, query->from, query->to, order, limit);
+        break;
+    case REST_TRADES:
+    case REST_QUOTES:
+        n = asprintf(&url,
+                     "%.*s/v3/%s/%s?timestamp.gte=%" PRId64 "&timestamp.lte=%" PRId64
+                     "&order=%s&sort=timestamp&limit=%" PRIu64,
+                     size, base, query->kind == REST_TRADES ? "trades" : "quotes", ticker, query->from,
+                     query->to, order, limit);
+        break;
+    case REST_GROUPED:
+        rest_url_day(day, query->from);
+        n = asprintf(&url, "%.*s/v2/aggs/grouped/locale/us/market/stocks/%s?adjusted=true", size, base, day);
+        break;
+    case REST_NOTHING:
+        break;
+    }
+    return n < 0 ? NULL : url;
 }
 
 char *rest_url_ticker(const struct config *config, const char *ticker)

@@ -9,7 +9,7 @@
 #define REST_LIMIT 50000u /* rows a page, the vendor's most */
 
 /* New strings (free them); NULL: out of memory. Tickers are percent-encoded. */
-char *rest_url_aggs(const struct config *config, const struct rest_aggs *what);
+char *rest_url(const struct config *config, const struct rest_query *query);
 char *rest_url_ticker(const struct config *config, const char *ticker);
 
 /* May the key go there? Only to the host and port of rest.url and to those of rest.hosts (port 443, or 80 for

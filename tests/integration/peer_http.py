@@ -20,7 +20,7 @@ def page(results=None, **more):
     body = {"status": "OK", "request_id": "0123", "ticker": "X", **more}
     if results is not None:
         body["results"] = results
-        body["resultsCount"] = len(results)
+        body.setdefault("resultsCount", len(results))
     return body
 
 
@@ -55,6 +55,11 @@ TICKERS = {
     "LOOP": lambda p, b, n: Answer(body=page(rows(0, 3), next_url=b + "/v2/aggs/ticker/LOOP/?cursor=%d" % (n % 2))),
     "DENIED": lambda p, b, n: Answer(403, {"status": "NOT_AUTHORIZED", "message": "You are not entitled to this data."}),
     "BADKEY": lambda p, b, n: Answer(401, {"status": "ERROR", "error": "Unknown API Key " + KEY}),
+    "OTHER": lambda p, b, n: Answer(body=page(rows(0, 3), ticker="MSFT")),
+    "SHORT": lambda p, b, n: Answer(body=page(rows(0, 30) if n == 1 else rows(0, 40), resultsCount=40)),
+    "LIAR": lambda p, b, n: Answer(body=page(rows(0, 30), resultsCount=40)),
+    "CIRCLE": lambda p, b, n: Answer(body=page(rows(0, 3), next_url=b + "/v2/aggs/ticker/CIRCLE/?cursor=%d" % n)),
+    "OUTSIDE": lambda p, b, n: Answer(body=page(rows(-5, 10))),
     "GONE": lambda p, b, n: Answer(404, {"status": "NOT_FOUND", "message": "Data not found."}),
     "HUGE": lambda p, b, n: Answer(body=page(rows(0, 20000))),
     "MOVED": lambda p, b, n: Answer(302, b"", [("Location", b + "/steal")]),
@@ -70,7 +75,9 @@ def answer(path, base):
     if path.startswith("/v2/aggs/ticker/"):
         seen[parts[4]] = seen.get(parts[4], 0) + 1
         make = TICKERS.get(parts[4])
-        return make(path, base, seen[parts[4]]) if make else Answer(body=page(rows(0, 1)))
+        made = make(path, base, seen[parts[4]]) if make else Answer(body=page(rows(0, 1)))
+        made.body = made.body.replace(b'"ticker": "X"', b'"ticker": "%s"' % parts[4].encode())
+        return made
     return Answer(404, b"404 page not found")
 
 

@@ -1,4 +1,4 @@
-/* Waiting: the jitter's bounds, and the budget of requests. */
+/* Waiting: the jitter's bounds. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include "backoff.h"
-#include "budget.h"
 
 static void test_bounds(void **state)
 {
@@ -62,46 +61,12 @@ static void test_extremes(void **state)
     assert_int_equal(backoff_random(&b, 1), 0);
 }
 
-static void test_budget(void **state)
-{
-    (void)state;
-    struct budget b;
-    uint64_t sent[1000];
-    unsigned n = 0;
-    assert_int_equal(budget_init(&b, 5), 0);
-    for (uint64_t now = 1000; n < 1000; now += 7)
-        if (budget_wait_ms(&b, now) == 0) {
-            budget_take(&b, now);
-            sent[n++] = now;
-        }
-    for (unsigned i = 5; i < n; i++) /* never more than five in any minute, and no longer idle than needed */
-        assert_in_range(sent[i] - sent[i - 5], BUDGET_WINDOW_MS, BUDGET_WINDOW_MS + 7);
-    budget_hold(&b, sent[n - 1] + 500000);
-    budget_hold(&b, 5);
-    assert_int_equal(budget_wait_ms(&b, sent[n - 1]), 500000);
-    budget_fini(&b);
-}
-
-static void test_no_budget(void **state)
-{
-    (void)state;
-    struct budget b;
-    assert_int_equal(budget_init(&b, 0), 0);
-    for (uint64_t i = 0; i < 1000; i++) {
-        assert_int_equal(budget_wait_ms(&b, 1), 0);
-        budget_take(&b, 1);
-    }
-    budget_hold(&b, 100);
-    assert_int_equal(budget_wait_ms(&b, 40), 60);
-    assert_int_equal(budget_wait_ms(&b, 100), 0);
-    budget_fini(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_seed),      cmocka_unit_test(test_extremes),
-        cmocka_unit_test(test_budget), cmocka_unit_test(test_no_budget),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_extremes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -259,8 +259,8 @@ static void errors(void **state)
         strcat(text, "0123456789");
     strcat(text, "\",\"status\":\"\\u0042\"}");
     assert_int_equal(parse(text), 0);
-    assert_int_equal(page.message.n, sizeof(page.text));
-    assert_int_equal(page.status.n, 0);
+    assert_int_equal(page.message.n, sizeof(page.message_text));
+    assert_int_equal(page.status.n, 1);
 }
 
 static void next_urls(void **state)

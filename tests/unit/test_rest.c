@@ -18,6 +18,7 @@ struct ask {
     char message[200];
     unsigned calls;
     unsigned rows;
+    unsigned batches;
     unsigned faults;
     unsigned order; /* in which it ended, from 1 */
 };
@@ -72,6 +73,8 @@ static void open_world(const char *kind)
     w.config.rest.connections = 3;
     w.config.rest.timeout_s = 20;
     w.config.rest.max_body_bytes = 1 << 20;
+    w.config.rest.batch_size = 30;
+    w.config.rest.denied_hours = 1;
     w.config.stream.backoff_min_ms = 5;
     w.config.stream.backoff_max_ms = 50;
     (void)setenv("POLYGON_API_KEY", PEER_KEY, 1);
@@ -105,22 +108,23 @@ static void close_world(void)
     peer_stop(&w.peer);
 }
 
-static void on_row(void *user, const struct event *event)
+static void on_rows(void *user, const struct rest_rows *rows)
 {
     struct ask *ask = user;
-    assert_int_equal(event->class, EVENT_CLASS_BAR);
-    ask->rows++;
+    assert_int_equal(rows->kind, REST_BARS);
+    assert_true(rows->count > 0 && rows->count <= w.config.rest.batch_size);
+    for (size_t i = 0; i < rows->count; i++)
+        assert_true(rows->bars[i].c == 1.25 && rows->bars[i].flags == PGD_BAR_REST);
+    ask->rows += (unsigned)rows->count;
+    ask->batches++;
 }
 
-static void on_fault(void *user, enum event_fault fault, const char *reason, const struct event *event,
-                     struct event_text raw)
+static void on_bad(void *user, const char *reason, struct event_text raw, uint64_t count)
 {
     struct ask *ask = user;
-    (void)fault;
-    (void)reason;
-    (void)event;
-    (void)raw;
-    ask->faults++;
+    assert_non_null(reason);
+    assert_non_null(raw.p);
+    ask->faults += (unsigned)count;
 }
 
 static void on_done(void *user, const struct rest_done *done)
@@ -135,10 +139,17 @@ static void on_done(void *user, const struct rest_done *done)
 
 static void want(struct ask *ask, const char *ticker, bool urgent, uint64_t max_rows)
 {
-    const struct rest_aggs what = {ticker, "minute", 1700000000000, 1700086400000, true, max_rows};
-    const struct parse_sink sink = {on_row, on_fault, ask};
+    const struct rest_query query = {.kind = REST_BARS,
+                                     .class = urgent ? REST_URGENT : REST_BACKFILL,
+                                     .ticker = ticker,
+                                     .timespan = "minute",
+                                     .from = 1700000000000,
+                                     .to = 1700086400000,
+                                     .newest_first = true,
+                                     .max_rows = max_rows};
+    const struct rest_sink sink = {on_rows, on_bad, on_done, ask};
     memset(ask, 0, sizeof(*ask));
-    assert_int_equal(rest_get_aggs(w.rest, &what, urgent, &sink, on_done, ask), 0);
+    assert_int_equal(rest_get(w.rest, &query, &sink), 0);
     assert_int_equal(ask->calls, 0);
 }
 
@@ -208,7 +219,7 @@ static void test_retries(void **state)
     ask = get("CUT", 0); /* gzip that ends in the middle */
     assert_int_equal(ask.done.error, 0);
     assert_int_equal(w.errors, 4);
-    assert_int_equal(ask.done.rows >= 50, 1);
+    assert_int_equal(ask.rows, 50); /* none of them twice */
     ask = get("DROP", 0);
     assert_int_equal(ask.done.error, 0);
     assert_int_equal(ask.rows, 5);
@@ -239,6 +250,12 @@ static void test_refused(void **state)
     assert_int_equal(ask.done.error, -EACCES);
     assert_int_equal(ask.done.status, 403);
     assert_string_equal(ask.message, "HTTP 403: You are not entitled to this data.");
+    assert_int_equal(w.refused, 1);
+    w.requests = 0;
+    ask = get("DENIED", 0); /* remembered */
+    assert_int_equal(ask.done.error, -EACCES);
+    assert_int_equal(ask.done.status, 403);
+    assert_int_equal(w.requests, 0);
     assert_int_equal(w.refused, 1);
     assert_int_equal(get("GONE", 0).done.error, -ENOENT);
     assert_int_equal(get("GOOD", 0).done.error, 0); /* the others go on */
@@ -304,6 +321,36 @@ static void test_next_url(void **state)
     close_world();
 }
 
+/* Pages that contradict themselves, the request or each other. */
+static void test_lies(void **state)
+{
+    (void)state;
+    open_world("plain");
+    start();
+    struct ask ask = get("OTHER", 0);
+    assert_int_equal(ask.done.error, -EBADMSG);
+    assert_int_equal(ask.rows, 0);
+    assert_string_equal(ask.message, "the answer is about another ticker");
+    w.errors = 0;
+    ask = get("SHORT", 0); /* the second time it is whole */
+    assert_int_equal(ask.done.error, 0);
+    assert_int_equal(ask.rows, 40);
+    assert_int_equal(w.errors, 1);
+    ask = get("LIAR", 0); /* it will not get better */
+    assert_int_equal(ask.done.error, 0);
+    assert_int_equal(ask.rows, 30);
+    assert_int_equal(w.errors, 3);
+    ask = get("CIRCLE", 0);
+    assert_int_equal(ask.done.error, -EBADMSG);
+    assert_string_equal(ask.message, "pages bring nothing new: not followed any further");
+    ask = get("OUTSIDE", 0);
+    assert_int_equal(ask.done.error, 0);
+    assert_int_equal(ask.done.bad_rows, 4); /* the fifth may contain the first millisecond */
+    assert_int_equal(ask.faults, 4);
+    assert_int_equal(ask.rows, 6);
+    close_world();
+}
+
 static void test_order(void **state)
 {
     (void)state;
@@ -353,17 +400,17 @@ static void test_check(void **state)
     start();
     struct ask asks[2];
     memset(asks, 0, sizeof(asks));
-    assert_int_equal(rest_check_ticker(w.rest, "AAPL", true, on_done, &asks[0]), 0);
-    assert_int_equal(rest_check_ticker(w.rest, "N/A ?", true, on_done, &asks[1]), 0);
+    assert_int_equal(rest_check_ticker(w.rest, "AAPL", REST_URGENT, on_done, &asks[0]), 0);
+    assert_int_equal(rest_check_ticker(w.rest, "N/A ?", REST_URGENT, on_done, &asks[1]), 0);
     run(&asks[0]);
     run(&asks[1]);
     assert_int_equal(asks[0].done.error, 0);
     assert_int_equal(asks[1].done.error, -ENOENT);
     assert_string_equal(asks[1].message, "HTTP 404: Data not found.");
     assert_int_equal(peer_said(&w.peer, "GET /v3/reference/tickers/N%2FA%20%3F key"), 1);
-    assert_int_equal(
-        rest_check_ticker(w.rest, "A23456789012345678901234567890123456789012345678", true, on_done, NULL),
-        -EINVAL);
+    assert_int_equal(rest_check_ticker(w.rest, "A23456789012345678901234567890123456789012345678",
+                                       REST_URGENT, on_done, NULL),
+                     -EINVAL);
     close_world();
 }
 
@@ -432,11 +479,28 @@ static void test_urls(void **state)
     config.rest.url = plain;
     assert_true(rest_url_allowed(&config, "http://127.0.0.1:8080/x"));
     assert_false(rest_url_allowed(&config, "http://127.0.0.1:8081/x"));
-    struct rest_aggs what = {"O:SPY251219C00650000", "day", 1, 2, false, 0};
-    char *url = rest_url_aggs(&config, &what);
+    struct rest_query query = {
+        .kind = REST_BARS, .ticker = "O:SPY251219C00650000", .timespan = "day", .from = 1, .to = 2};
+    char *url = rest_url(&config, &query);
     assert_string_equal(
         url, "http://127.0.0.1:8080/v2/aggs/ticker/O:SPY251219C00650000/range/1/day/1/2?adjusted=true"
              "&sort=asc&limit=50000");
+    free(url);
+    query = (struct rest_query){.kind = REST_TRADES,
+                                .ticker = "BRK.A",
+                                .from = 1700000000000000001,
+                                .to = 1700000000000000002,
+                                .newest_first = true,
+                                .max_rows = 7};
+    url = rest_url(&config, &query);
+    assert_string_equal(url, "http://127.0.0.1:8080/v3/trades/BRK.A?timestamp.gte=1700000000000000001"
+                             "&timestamp.lte=1700000000000000002&order=desc&sort=timestamp&limit=7");
+    free(url);
+    /* A quarter past one at night in London, the evening before in New York. */
+    query = (struct rest_query){.kind = REST_GROUPED, .from = 1700097300000};
+    url = rest_url(&config, &query);
+    assert_string_equal(
+        url, "http://127.0.0.1:8080/v2/aggs/grouped/locale/us/market/stocks/2023-11-15?adjusted=true");
     free(url);
 }
 
@@ -465,8 +529,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_urls),     cmocka_unit_test(test_ticker),  cmocka_unit_test(test_pages),
         cmocka_unit_test(test_retries),  cmocka_unit_test(test_refused), cmocka_unit_test(test_throttled),
-        cmocka_unit_test(test_next_url), cmocka_unit_test(test_order),   cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_check),    cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_next_url), cmocka_unit_test(test_lies),    cmocka_unit_test(test_order),
+        cmocka_unit_test(test_budget),   cmocka_unit_test(test_check),   cmocka_unit_test(test_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,121 @@
+#include "page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ROW        64u
+#define ROOM_FIRST 1024u
+
+_Static_assert(sizeof(struct pgd_bar) == ROW && sizeof(struct pgd_trade) == ROW &&
+                   sizeof(struct pgd_quote) == ROW,
+               "rows of every kind share one array");
+
+void page_init(struct page *page, enum rest_kind kind)
+{
+    memset(page, 0, sizeof(*page));
+    page->kind = kind;
+}
+
+void page_fini(struct page *page)
+{
+    free(page->rows);
+    free(page->symbols);
+    page->rows = NULL;
+    page->symbols = NULL;
+    page->count = page->room = 0;
+}
+
+static bool page_grow(struct page *page)
+{
+    size_t room = page->room ? page->room * 2 : ROOM_FIRST;
+    void *rows = realloc(page->rows, room * ROW);
+    if (!rows)
+        return false;
+    page->rows = rows;
+    if (page->kind == REST_GROUPED) {
+        void *symbols = realloc(page->symbols, room * sizeof(*page->symbols));
+        if (!symbols)
+            return false;
+        page->symbols = symbols;
+    }
+    page->room = room;
+    return true;
+}
+
+bool page_room(struct page *page)
+{
+    if (__builtin_expect(page->count < page->room, 1) || page_grow(page))
+        return true;
+    page->no_memory = true;
+    return false;
+}
+
+void page_refuse(struct page *page, const char *reason, struct event_text raw)
+{
+    unsigned i = 0;
+    while (i < page->bad_count && page->bad[i].reason != reason && i < PAGE_REASONS - 1)
+        i++;
+    struct page_bad *bad = &page->bad[i];
+    if (i == page->bad_count) {
+        page->bad_count++;
+        bad->reason = reason;
+        bad->raw_size = raw.n < PAGE_RAW ? raw.n : PAGE_RAW;
+        if (bad->raw_size)
+            memcpy(bad->raw, raw.p, bad->raw_size);
+    }
+    bad->count++;
+}
+
+static void on_event(void *user, const struct event *event)
+{
+    static const enum event_class wanted[] = {[REST_BARS] = EVENT_CLASS_BAR,
+                                              [REST_TRADES] = EVENT_CLASS_TRADE,
+                                              [REST_QUOTES] = EVENT_CLASS_QUOTE,
+                                              [REST_GROUPED] = EVENT_CLASS_BAR};
+    struct page *page = user;
+    if (page->kind == REST_NOTHING)
+        return;
+    bool named = page->kind != REST_GROUPED || (event->symbol.n && event->symbol.n < PGD_SYMBOL_MAX);
+    if (event->class != wanted[page->kind] || !named) {
+        page_refuse(page, named ? "a row of another kind than was asked for" : "a row without its ticker",
+                    event->symbol);
+        return;
+    }
+    if (!page_room(page))
+        return;
+    if (event->class == EVENT_CLASS_TRADE)
+        page->trades[page->count] = event->trade;
+    else if (event->class == EVENT_CLASS_QUOTE)
+        page->quotes[page->count] = event->quote;
+    else
+        page->bars[page->count] = event->bar.bar;
+    if (page->symbols) {
+        memcpy(page->symbols[page->count], event->symbol.p, event->symbol.n);
+        page->symbols[page->count][event->symbol.n] = '\0';
+    }
+    page->count++;
+}
+
+static void on_fault(void *user, enum event_fault fault, const char *reason, const struct event *event,
+                     struct event_text raw)
+{
+    (void)fault;
+    (void)event;
+    struct page *page = user;
+    if (page->kind != REST_NOTHING)
+        page_refuse(page, reason, raw);
+}
+
+struct parse_sink page_sink(struct page *page)
+{
+    return (struct parse_sink){on_event, on_fault, page};
+}
+
+struct rest_rows page_rows(const struct page *page, size_t first, size_t count)
+{
+    struct rest_rows rows = {.kind = page->kind, .count = count};
+    rows.bars = page->bars + first;
+    if (page->symbols)
+        rows.symbols = (const char(*)[PGD_SYMBOL_MAX])page->symbols + first;
+    return rows;
+}
