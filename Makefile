@@ -62,7 +62,7 @@ INC_tests   := -Itests -Idaemon -Ikernels/include -Ikernels -Iclients/include -I
 
 # ------------------------------------------------------------------------------------------------------ sources
 SHM_SRC     := $(wildcard shm/*.c)
-KERNELS_SRC := $(wildcard kernels/*.c)
+KERNELS_SRC := $(wildcard kernels/*.c kernels/cuda/*.c)
 DAEMON_SRC  := $(wildcard daemon/*.c)
 LIB_SRC     := $(wildcard clients/lib/*.c)
 CTL_SRC     := $(wildcard clients/polyctl/*.c)
@@ -82,7 +82,7 @@ PROGRAMS := $(B)/polygond $(B)/polyctl $(B)/polysim
 .PHONY: all
 all: $(PROGRAMS) $(LIBCLIENT) $(LIBSO)
 	@$(if $(CUDA_LINE),echo '$(CUDA_LINE)')
-CUDA_LINE := $(shell command -v nvcc >/dev/null 2>&1 && echo 'cuda: nvcc found; kernels/ has no CUDA engine yet, the CPU engine serves' || echo 'cuda: nvcc not found; the CPU engine serves')
+CUDA_LINE = $(if $(NVCC),cuda: nvcc found: the general kernel is carried precompiled,cuda: nvcc not found: a GPU needs NVRTC where it runs)
 
 $(B)/shm/%.o: shm/%.c
 	@mkdir -p $(@D)
@@ -112,7 +112,7 @@ define archive
 endef
 $(LIBSHM): $(call obj,$(SHM_SRC))
 	$(archive)
-$(LIBKERNELS): $(call obj,$(KERNELS_SRC))
+$(LIBKERNELS): $(call obj,$(KERNELS_SRC)) $(B)/kernels/cuda/texts.o
 	$(archive)
 $(LIBDAEMON): $(call obj,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 	$(archive)
@@ -127,12 +127,32 @@ $(LIBSIM): $(call obj,$(filter-out tests/polysim/main.c,$(SIM_SRC)))
 $(LIBREF): $(call obj,$(REF_SRC))
 	$(archive)
 
+# cuda: what NVRTC compiles at run time is carried in the binary, and, when nvcc is here, the general kernel (`make NVCC=` builds without).
+CUDA_TEXT := $(sort $(wildcard kernels/cuda/std/*.h kernels/cuda/*.cuh kernels/step/*.h) kernels/indicators.def)
+CUDA_OUT  ?= $(O)/cuda
+NVCC      ?= $(shell command -v nvcc || ls $(CUDA_HOME)/bin/nvcc $(CUDA_PATH)/bin/nvcc 2>/dev/null | head -n 1)
+NVCCFLAGS := -std=c++17 -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings -Ikernels -Ikernels/include -Ishm/include
+CUDA_ARCH := 80 90 100 120
+GENERAL   := $(if $(NVCC),$(wildcard kernels/cuda/general.cu))
+FATBIN    := $(CUDA_OUT)/$(if $(GENERAL),general,none).fatbin
+$(CUDA_OUT)/general.fatbin: $(GENERAL) $(CUDA_TEXT)
+	@mkdir -p $(@D)
+	$(NVCC) -fatbin $(NVCCFLAGS) -gencode arch=compute_90,code=compute_90 $$($(NVCC) --list-gpu-code | sed -n \
+	  '$(foreach a,$(CUDA_ARCH),s/^sm_$(a)$$/-gencode arch=compute_$(a),code=sm_$(a)/p;)') $(GENERAL) -o $@.$$$$ && mv $@.$$$$ $@
+$(CUDA_OUT)/none.fatbin:
+	@mkdir -p $(@D) && : >$@
+$(B)/kernels/cuda/texts.c: kernels/cuda/embed Makefile $(CUDA_TEXT) $(FATBIN)
+	@mkdir -p $(@D)
+	kernels/cuda/embed $@ $(FATBIN) $(CUDA_TEXT)
+$(B)/kernels/cuda/texts.o: $(B)/kernels/cuda/texts.c
+	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_kernels) -c $< -o $@
+
 $(B)/polygond: $(B)/daemon/main.o $(LIBDAEMON) $(LIBKERNELS) $(LIBSHM)
-	$(CC) $^ $(LDFLAGS_ALL) $(DAEMON_LD) -lm -lpthread -o $@
+	$(CC) $^ $(LDFLAGS_ALL) $(DAEMON_LD) -ldl -lm -lpthread -o $@
 $(B)/polyctl: $(call obj,$(CTL_SRC)) $(LIBCLIENT)
 	$(CC) $^ $(LDFLAGS_ALL) -lm -o $@
 $(B)/polysim: $(B)/tests/polysim/main.o $(LIBSIM) $(LIBKERNELS)
-	$(CC) $^ $(LDFLAGS_ALL) $(SIM_LD) -lm -lpthread -o $@
+	$(CC) $^ $(LDFLAGS_ALL) $(SIM_LD) -ldl -lm -lpthread -o $@
 
 # -------------------------------------------------------------------------------------------------------- tests
 # tests/<kind>/{test,prop}_x.c: one cmocka program each. tests/bench/bench_x.c: prints JSON lines. tests/fuzz/fuzz_x.c: a
@@ -144,7 +164,7 @@ FUZZ_SRC  := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN  := $(patsubst %.c,$(B)/%,$(FUZZ_SRC))
 HELPER_BIN := $(patsubst %.c,$(B)/%,$(wildcard tests/*/helper_*.c))
 TEST_LIBS := $(LIBSIM) $(LIBDAEMON) $(LIBCLIENT) $(LIBKERNELS) $(LIBSHM) $(if $(REF_SRC),$(LIBREF))
-TEST_LD   := $(DAEMON_LD) $(SIM_LD) -lcmocka -lm -lpthread
+TEST_LD   := $(DAEMON_LD) $(SIM_LD) -lcmocka -ldl -lm -lpthread
 
 $(TEST_BIN) $(BENCH_BIN) $(HELPER_BIN): $(B)/%: $(B)/%.o $(TEST_LIBS)
 	$(CC) $< -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDFLAGS_ALL) $(TEST_LD) -o $@
@@ -155,7 +175,6 @@ else
 $(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(TEST_LIBS)
 	$(CC) $< $(B)/tests/fuzz/replay.o -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDFLAGS_ALL) $(TEST_LD) -o $@
 endif
-
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -187,7 +206,7 @@ TALLY := $(O)/tally
 RUN := $(PYTHON) tests/run --tally $(TALLY)
 SCRIPTS := $(wildcard tests/integration/test_*.py tests/integration/sim_*.py tests/integration/sim_*.sh tests/integration/net_*.py \
 	tests/cli/test_*.py tests/cli/test_*.sh tests/abi/test_*.py tests/abi/test_*.sh tests/chaos/test_*.py)
-CHECKS := tests/check/format tests/check/docs tests/model/run.sh tests/service/run.sh
+CHECKS := tests/check/format tests/check/docs tests/check/cuda_api tests/model/run.sh tests/service/run.sh
 
 check-run:
 	@mkdir -p $(O) && rm -f $(TALLY)
@@ -195,7 +214,7 @@ check-run:
 	@$(MAKE) --no-print-directory -s -j2 V=release all tests
 	@$(MAKE) --no-print-directory -s -j2 V=asan all tests
 	@$(MAKE) --no-print-directory -s -j2 V=tsan tests-threads
-	@$(MAKE) --no-print-directory -s -j2 V=debug CC=clang O=$(O)/clang all
+	@$(MAKE) --no-print-directory -s -j2 V=debug CC=clang O=$(O)/clang CUDA_OUT=$(O)/cuda all
 	@echo '== checks'
 	@BUILD=$(O)/release $(RUN) --timeout 300 $(wildcard $(CHECKS)) tests/check/layers::$(O)/release
 	@echo '== unit and property tests (address, undefined)'
