@@ -82,7 +82,7 @@ PROGRAMS := $(B)/polygond $(B)/polyctl $(B)/polysim
 .PHONY: all
 all: $(PROGRAMS) $(LIBCLIENT) $(LIBSO)
 	@$(if $(CUDA_LINE),echo '$(CUDA_LINE)')
-CUDA_LINE = $(if $(NVCC),cuda: nvcc found: the general kernel is carried precompiled,cuda: nvcc not found: a GPU needs NVRTC where it runs)
+CUDA_LINE = $(if $(GENERAL),cuda: nvcc found: the general kernel is carried precompiled,cuda: no kernel is precompiled: a GPU needs NVRTC where polygond runs)
 
 $(B)/shm/%.o: shm/%.c
 	@mkdir -p $(@D)
