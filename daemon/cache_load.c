@@ -1,0 +1,242 @@
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache_private.h"
+
+/* Between two days a price hardly moves by more than this; a split of 5:4 or more does. */
+#define STEP_MOST 1.15
+
+/* What one cache_load gathers; kept for the next. */
+struct gather {
+    struct cache_buffer pieces[2]; /* fetched, imported */
+    struct cache_buffer out;       /* filled from its end */
+    size_t start;                  /* of the rows in `out` */
+    struct cache_range *covered;   /* fetched */
+    struct cache_range *known;     /* fetched and final */
+    unsigned covered_count, known_count, ranges_room;
+    bool raw; /* imported rows are among them */
+};
+
+void cache_rows_fini(struct cache_rows *rows)
+{
+    struct gather *g = rows->memory;
+    if (!g)
+        return;
+    free(g->pieces[0].rows);
+    free(g->pieces[1].rows);
+    free(g->out.rows);
+    free(g->covered);
+    free(g->known);
+    free(g);
+    *rows = (struct cache_rows){0};
+}
+
+static int room_for_ranges(struct gather *g)
+{
+    unsigned most = g->covered_count > g->known_count ? g->covered_count : g->known_count;
+    if (most + CACHE_FILE_RANGES + 1 <= g->ranges_room)
+        return 0;
+    unsigned room = (most + CACHE_FILE_RANGES + 1) * 2;
+    struct cache_range *covered = realloc(g->covered, room * sizeof *covered);
+    if (covered)
+        g->covered = covered;
+    struct cache_range *known = realloc(g->known, room * sizeof *known);
+    if (known)
+        g->known = known;
+    if (!covered || !known)
+        return -ENOMEM;
+    g->ranges_room = room;
+    return 0;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t most(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static int add_ranges(struct gather *g, const struct cache_file_header *h, const struct cache_range *window)
+{
+    if (room_for_ranges(g) < 0)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < h->range_count; i++) {
+        struct cache_range r = {most(h->ranges[i].from, window->from), least(h->ranges[i].to, window->to)};
+        g->covered_count = cache_time_add(g->covered, g->covered_count, r);
+        r.to = least(r.to, h->settled_ms);
+        g->known_count = cache_time_add(g->known, g->known_count, r);
+    }
+    return 0;
+}
+
+/* Puts rows before those that are there. */
+static int push(struct gather *g, size_t count, size_t have)
+{
+    if (count <= g->start)
+        return 0;
+    size_t old = g->out.room;
+    struct cache_buffer grown = {0};
+    if (cache_buffer_reserve(&grown, have + count + old) < 0)
+        return -ENOMEM;
+    size_t start = grown.room - have;
+    if (have)
+        memcpy(grown.rows + start, g->out.rows + g->start, have * sizeof *grown.rows);
+    free(g->out.rows);
+    g->out = grown;
+    g->start = start;
+    return 0;
+}
+
+static bool in_ranges(const struct cache_file_header *h, int64_t t)
+{
+    for (uint32_t i = 0; i < h->range_count; i++)
+        if (t >= h->ranges[i].from && t < h->ranges[i].to)
+            return true;
+    return false;
+}
+
+struct part {
+    const struct pgd_bar *rows;
+    size_t first, end;
+};
+
+/* What was fetched goes before what was imported. */
+static void merge(struct gather *g, const struct part *fetched, const struct part *imported,
+                  const struct cache_file_header *h)
+{
+    size_t i = fetched->end, j = imported->end;
+    while (i > fetched->first || j > imported->first) {
+        if (j > imported->first && h && in_ranges(h, imported->rows[j - 1].t)) {
+            j--;
+        } else if (j == imported->first ||
+                   (i > fetched->first && fetched->rows[i - 1].t > imported->rows[j - 1].t)) {
+            g->out.rows[--g->start] = fetched->rows[--i];
+        } else {
+            g->out.rows[--g->start] = imported->rows[--j];
+            g->raw = true;
+        }
+    }
+}
+
+/* Both files of one period. */
+static int gather_period(struct cache *c, const struct cache_key *key, struct gather *g, int64_t t_ms,
+                         const struct cache_range *window, size_t limit)
+{
+    struct cache_piece piece[2];
+    struct part part[2] = {0};
+    int there[2] = {0};
+    int r = 0;
+    for (uint32_t kind = 0; kind < 2 && r >= 0; kind++) {
+        r = cache_piece_open(c, key, t_ms, kind ? CACHE_FILE_RAW : 0, &piece[kind]);
+        if (r <= 0)
+            continue;
+        r = cache_piece_rows(c, key, &piece[kind], window, limit, &g->pieces[kind], &part[kind].first,
+                             &part[kind].end);
+        there[kind] = r > 0;
+        part[kind].rows = g->pieces[kind].rows;
+        if (r > 0)
+            r = add_ranges(g, cache_piece_header(&piece[kind]), window);
+        cache_piece_close(&piece[kind]);
+    }
+    size_t have = g->out.room - g->start;
+    if (r >= 0)
+        r = push(g, part[0].end - part[0].first + part[1].end - part[1].first, have);
+    if (r < 0)
+        return r;
+    if (there[0] && !there[1]) {
+        size_t n = part[0].end - part[0].first;
+        g->start -= n;
+        if (n)
+            memcpy(g->out.rows + g->start, part[0].rows + part[0].first, n * sizeof *g->out.rows);
+    } else {
+        merge(g, &part[0], &part[1], there[0] ? cache_piece_header(&piece[0]) : NULL);
+    }
+    return 0;
+}
+
+/* The first moment from `at` on that no range covers; where nothing can have happened counts as covered. */
+static int64_t first_hole(const struct cache_key *key, const struct cache_range *ranges, unsigned count,
+                          int64_t at, int64_t end)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (ranges[i].to <= at)
+            continue;
+        if (ranges[i].from > at && !cache_time_idle(key->cluster, at, ranges[i].from))
+            return at;
+        at = ranges[i].to;
+    }
+    return cache_time_idle(key->cluster, at, end) ? end : at;
+}
+
+/* Imported rows carry the prices of their day. A step between two days that a split could have made: they
+ * cannot be told from adjusted ones any more. */
+static bool looks_split(const struct cache_key *key, const struct pgd_bar *rows, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        double step = rows[i].o / rows[i - 1].c;
+        if (step < STEP_MOST && step > 1 / STEP_MOST)
+            continue;
+        if (cache_time_day(key->cluster, rows[i].t) != cache_time_day(key->cluster, rows[i - 1].t))
+            return true;
+    }
+    return false;
+}
+
+static void choose(const struct cache_key *key, struct gather *g, const struct cache_range *window,
+                   size_t limit, struct cache_rows *ret)
+{
+    const struct pgd_bar *rows = g->out.rows + g->start;
+    size_t count = g->out.room - g->start;
+    if (count > limit) {
+        rows += count - limit;
+        count = limit;
+    }
+    int64_t from = count == limit && count ? rows[0].t : window->from;
+    int64_t covered = first_hole(key, g->covered, g->covered_count, from, window->to);
+    int64_t known = first_hole(key, g->known, g->known_count, from, window->to);
+    while (count && rows[count - 1].t >= covered)
+        count--;
+    if (g->raw && looks_split(key, rows, count))
+        return; /* as if nothing were there */
+    *ret = (struct cache_rows){.bars = rows, .count = count, .ask_ms = known, .memory = g};
+    if (known >= window->to) {
+        ret->ask_ms = INT64_MAX;
+    } else if (count && rows[0].t < known) {
+        /* the last final row is asked for again: it shows whether the past was rewritten */
+        size_t last = count - 1;
+        while (rows[last].t >= known)
+            last--;
+        ret->ask_ms = rows[last].t;
+    } else if (count) {
+        ret->ask_ms = from;
+    }
+}
+
+int cache_load(struct cache *c, const struct cache_key *key, int64_t from_ms, int64_t to_ms, size_t limit,
+               struct cache_rows *ret)
+{
+    struct gather *g = ret->memory ? ret->memory : calloc(1, sizeof *g);
+    if (!g)
+        return -ENOMEM;
+    *ret = (struct cache_rows){.ask_ms = from_ms, .memory = g};
+    g->start = g->out.room;
+    g->covered_count = g->known_count = 0;
+    g->raw = false;
+    struct cache_range window = {from_ms, to_ms};
+    int64_t end = to_ms;
+    while (end > from_ms && g->out.room - g->start < limit) {
+        struct cache_range period = cache_time_period(key->span_ms, end - 1);
+        int r = gather_period(c, key, g, end - 1, &window, limit);
+        if (r < 0)
+            return r;
+        end = period.from;
+    }
+    if (limit && from_ms < to_ms)
+        choose(key, g, &window, limit, ret);
+    return 0;
+}
