@@ -45,7 +45,7 @@ endif
 LDFLAGS_ALL := $(LDOPT) -Wl,-z,relro,-z,now $(LDFLAGS)
 
 pc = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
-DAEMON_PKGS := libuv libcurl jansson libcyaml yaml-0.1 libsystemd
+DAEMON_PKGS := libuv libcurl jansson libcyaml yaml-0.1 libsystemd libxxhash zlib
 SIM_PKGS    := libuv jansson openssl zlib
 DAEMON_CF := $(call pc,--cflags,$(DAEMON_PKGS))
 DAEMON_LD := $(call pc,--libs,$(DAEMON_PKGS))

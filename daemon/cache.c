@@ -65,6 +65,7 @@ int cache_open(struct cache **ret, const struct cache_options *options)
     c->damaged = options->damaged;
     c->user = options->user;
     pthread_mutex_init(&c->trimming, NULL);
+    cache_map_guard();
     c->directory = strdup(options->directory);
     int r = c->directory ? open_folders(c, options->directory, options->host) : -ENOMEM;
     if (r < 0)

@@ -19,7 +19,7 @@ static __thread __attribute__((tls_model("initial-exec"))) const struct cache_ma
 static __thread __attribute__((tls_model("initial-exec"))) sigjmp_buf escape;
 
 static struct sigaction before;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
@@ -32,11 +32,18 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
     sigaction(number, &before, NULL);
 }
 
-static void install(void)
+void cache_map_guard(void)
 {
     struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    struct sigaction now;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGBUS, &action, &before);
+    pthread_mutex_lock(&installing);
+    if (sigaction(SIGBUS, NULL, &now) == 0 &&
+        !((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == on_bus_error)) {
+        before = now;
+        sigaction(SIGBUS, &action, NULL);
+    }
+    pthread_mutex_unlock(&installing);
 }
 
 static void mark_used(int fd, struct cache_map *map)
@@ -51,7 +58,6 @@ static void mark_used(int fd, struct cache_map *map)
 int cache_map_open(struct cache_map *ret, int dirfd, const char *path, size_t most)
 {
     struct stat st;
-    pthread_once(&once, install);
     int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -errno;

@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Installs the handler of SIGBUS, unless it is in force. A SIGBUS from elsewhere goes to the one before. */
+void cache_map_guard(void);
+
 struct cache_map {
     const uint8_t *base; /* NULL: closed */
     size_t size;
@@ -17,8 +20,7 @@ struct cache_map {
 };
 
 /* -ENOENT; -ELOOP: a link; -EINVAL: no regular file, empty, or larger than `most`. Marks the file as used
- * (its mtime) unless it was marked within the last hour. Installs the handler of SIGBUS the first time; a
- * SIGBUS from elsewhere goes to whatever handled it before. */
+ * (its mtime) unless it was marked within the last hour. */
 int cache_map_open(struct cache_map *ret, int dirfd, const char *path, size_t most)
     __attribute__((warn_unused_result));
 void cache_map_close(struct cache_map *map);

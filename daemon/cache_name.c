@@ -1,5 +1,6 @@
 #include "cache_name.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,9 +8,8 @@
 
 #include "config.h"
 
-int cache_name_encode(char ret[CACHE_WORD_MAX], const char *text)
+static int encode(char ret[CACHE_WORD_MAX], const char *text, const char *plain)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     size_t n = 0;
     if (!text[0] || strlen(text) * 3 >= CACHE_WORD_MAX)
         return -EINVAL;
@@ -21,6 +21,11 @@ int cache_name_encode(char ret[CACHE_WORD_MAX], const char *text)
     }
     ret[n] = '\0';
     return 0;
+}
+
+int cache_name_encode(char ret[CACHE_WORD_MAX], const char *text)
+{
+    return encode(ret, text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.");
 }
 
 static void span_name(char ret[24], int64_t span_ms)
@@ -60,7 +65,8 @@ int cache_name_host(char ret[CACHE_WORD_MAX], const char *url)
     size_t n = strcspn(p, "/?#");
     if (n >= sizeof host)
         return -EINVAL;
-    memcpy(host, p, n);
+    for (size_t i = 0; i < n; i++)
+        host[i] = (char)tolower((unsigned char)p[i]);
     host[n] = '\0';
-    return cache_name_encode(ret, host);
+    return encode(ret, host, "abcdefghijklmnopqrstuvwxyz0123456789-.");
 }

@@ -24,7 +24,7 @@ void cache_name_folder(char ret[CACHE_FOLDER_MAX], enum pgd_cluster cluster, int
 int cache_name_file(char ret[CACHE_FILE_MAX], const char *symbol, bool raw)
     __attribute__((warn_unused_result));
 
-/* The host of a URL as a component ("api.massive.com", "localhost:8443" encoded). */
+/* The host of a URL, which knows no case, as a component: "api.massive.com", "localhost=3a8443". */
 int cache_name_host(char ret[CACHE_WORD_MAX], const char *url) __attribute__((warn_unused_result));
 
 #endif
