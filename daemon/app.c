@@ -45,6 +45,7 @@ void app_stop(struct app *app, int exit_code)
     if (app->bus.board.board)
         pgd_board_set_run(&app->bus.board, PGD_RUN_STOPPING);
     app->closing = 1; /* this call's own share */
+    cache_app_stop(&app->cache);
     for (int i = 0; i < PGD_CLUSTERS; i++)
         if (app->clusters[i].stream) {
             app->closing++;
@@ -215,6 +216,7 @@ static void on_beat(void *user)
     if (app->history)
         history_tick(app->history);
     demand_tick(app->demand);
+    cache_app_count(&app->cache, &app->bus);
 }
 
 static bool on_alive(void *user)
@@ -412,7 +414,9 @@ static int open_net(struct app *app)
         struct rest_hooks hooks = {on_rest_count, on_rest_refused, app};
         r = rest_new(&app->rest, &app->loop, app->http, c, app->secret, &hooks);
         if (r == 0)
-            r = history_new(&app->history, &app->bus, app->symbols, app->feed, app->rest,
+            r = cache_app_open(&app->cache, &app->loop, c);
+        if (r == 0)
+            r = history_new(&app->history, &app->bus, app->symbols, app->feed, app->rest, app->cache.warm,
                             pgk_plan_warmup(app->plan));
     }
     if (r == 0) {
@@ -524,6 +528,7 @@ static void show_idle(struct app *app)
 static void close_all(struct app *app)
 {
     history_free(app->history);
+    cache_app_close(&app->cache);
     demand_free(app->demand);
     worker_free(app->worker);
     feed_free(app->feed);

@@ -3,6 +3,7 @@
 #define DAEMON_APP_H
 
 #include "bus.h"
+#include "cache_app.h"
 #include "cluster.h"
 #include "config.h"
 #include "control.h"
@@ -41,6 +42,7 @@ struct app {
     struct feed *feed;
     struct http *http;
     struct rest *rest; /* NULL: off */
+    struct cache_app cache;
     struct history *history;
     struct demand *demand;
     struct control *control;

@@ -55,10 +55,17 @@ struct cache_rows {
 };
 void cache_rows_fini(struct cache_rows *rows);
 
-/* The newest `limit` rows that begin in [from_ms, to_ms), without a hole: rows up to the first stretch that
- * was never fetched, of which the last may still be subject to revision (then ask_ms lies before them). When
- * the oldest rows of the window are missing there are no rows, and ask_ms is from_ms. */
-int cache_load(struct cache *cache, const struct cache_key *key, int64_t from_ms, int64_t to_ms, size_t limit,
+struct cache_window {
+    int64_t from_ms; /* bars that begin in [from_ms, to_ms) */
+    int64_t to_ms;
+    size_t least; /* of these, so many of the newest are needed (all of them, where there are fewer) */
+    size_t limit; /* and as many more as there are, up to this; >= least */
+};
+
+/* Rows without a hole: from the oldest that is needed (or further back) to the first stretch that was never
+ * fetched. The last ones may still be subject to revision: then ask_ms lies before them. Where the oldest row
+ * needed is missing there are none, and ask_ms is the start of what was not fetched. */
+int cache_load(struct cache *cache, const struct cache_key *key, const struct cache_window *window,
                struct cache_rows *ret) __attribute__((warn_unused_result));
 
 struct cache_fetched {

@@ -187,24 +187,38 @@ static bool looks_split(const struct cache_key *key, const struct pgd_bar *rows,
     return false;
 }
 
-static void choose(const struct cache_key *key, struct gather *g, const struct cache_range *window,
-                   size_t limit, struct cache_rows *ret)
+/* Where the stretch without a hole begins that `at` lies in. */
+static int64_t stretch_start(const struct cache_key *key, const struct cache_range *ranges, unsigned count,
+                             int64_t at)
+{
+    int64_t start = at;
+    for (unsigned i = 0; i < count && ranges[i].from <= at; i++)
+        if (i == 0 || !cache_time_idle(key->cluster, ranges[i - 1].to, ranges[i].from))
+            start = ranges[i].from;
+    return start;
+}
+
+static void choose(const struct cache_key *key, struct gather *g, const struct cache_window *w,
+                   struct cache_rows *ret)
 {
     const struct pgd_bar *rows = g->out.rows + g->start;
     size_t count = g->out.room - g->start;
-    if (count > limit) {
-        rows += count - limit;
-        count = limit;
+    if (count > w->limit) {
+        rows += count - w->limit;
+        count = w->limit;
     }
-    int64_t from = count == limit && count ? rows[0].t : window->from;
-    int64_t covered = first_hole(key, g->covered, g->covered_count, from, window->to);
-    int64_t known = first_hole(key, g->known, g->known_count, from, window->to);
+    int64_t from = count && count >= w->least ? rows[count - w->least].t : w->from_ms;
+    int64_t covered = first_hole(key, g->covered, g->covered_count, from, w->to_ms);
+    int64_t known = first_hole(key, g->known, g->known_count, from, w->to_ms);
+    int64_t start = stretch_start(key, g->covered, g->covered_count, from);
     while (count && rows[count - 1].t >= covered)
         count--;
+    for (; count && rows[0].t < start; count--)
+        rows++;
     if (g->raw && looks_split(key, rows, count))
         return; /* as if nothing were there */
     *ret = (struct cache_rows){.bars = rows, .count = count, .ask_ms = known, .memory = g};
-    if (known >= window->to) {
+    if (known >= w->to_ms) {
         ret->ask_ms = INT64_MAX;
     } else if (count && rows[0].t < known) {
         /* the last final row is asked for again: it shows whether the past was rewritten */
@@ -217,26 +231,27 @@ static void choose(const struct cache_key *key, struct gather *g, const struct c
     }
 }
 
-int cache_load(struct cache *c, const struct cache_key *key, int64_t from_ms, int64_t to_ms, size_t limit,
+int cache_load(struct cache *c, const struct cache_key *key, const struct cache_window *w,
                struct cache_rows *ret)
 {
     struct gather *g = ret->memory ? ret->memory : calloc(1, sizeof *g);
     if (!g)
         return -ENOMEM;
-    *ret = (struct cache_rows){.ask_ms = from_ms, .memory = g};
+    *ret = (struct cache_rows){.ask_ms = w->from_ms, .memory = g};
+    if (w->least == 0 || w->least > w->limit || w->from_ms >= w->to_ms)
+        return -EINVAL;
     g->start = g->out.room;
     g->covered_count = g->known_count = 0;
     g->raw = false;
-    struct cache_range window = {from_ms, to_ms};
-    int64_t end = to_ms;
-    while (end > from_ms && g->out.room - g->start < limit) {
+    struct cache_range window = {w->from_ms, w->to_ms};
+    int64_t end = w->to_ms;
+    while (end > w->from_ms && g->out.room - g->start < w->limit) {
         struct cache_range period = cache_time_period(key->span_ms, end - 1);
-        int r = gather_period(c, key, g, end - 1, &window, limit);
+        int r = gather_period(c, key, g, end - 1, &window, w->limit);
         if (r < 0)
             return r;
         end = period.from;
     }
-    if (limit && from_ms < to_ms)
-        choose(key, g, &window, limit, ret);
+    choose(key, g, w, ret);
     return 0;
 }

@@ -62,6 +62,12 @@ struct config_rest {
     uint32_t poll_s; /* a cluster without a WebSocket: ask for new bars every so often, 0: 60 */
 };
 
+struct config_cache {
+    bool enabled;
+    char *directory; /* "": $CACHE_DIRECTORY, else $XDG_CACHE_HOME/polygond, else ~/.cache/polygond */
+    uint32_t max_mb;
+};
+
 struct config_bus {
     uint32_t symbols; /* limit */
     struct config_bars *bars;
@@ -100,6 +106,7 @@ struct config {
     struct config_cluster *clusters;
     unsigned clusters_count;
     struct config_rest rest;
+    struct config_cache cache;
     struct config_bus bus;
     struct config_engine engine;
     struct config_control control;

@@ -243,6 +243,24 @@ void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const
     pgd_count(&f->bus->board, PGD_C_rest_bars, n);
 }
 
+void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
+                 size_t n)
+{
+    struct pgd_bars *rows = &f->bus->bars[segment];
+    uint32_t series = symbols_index(f->symbols, symbol);
+    int64_t last = feed_last_bar(f, symbol, segment);
+    size_t i = 0;
+    for (; i < n && bars[i].t <= last; i++)
+        (void)place(f, segment, series, &bars[i], PGD_CHANGE_HISTORY);
+    uint64_t head = pgd_bars_head(rows, series);
+    for (size_t j = i; j < n; j++)
+        pgd_bars_append(rows, series, &bars[j]);
+    if (i < n)
+        note(f, segment, series, head, head + (n - i), PGD_CHANGE_APPEND | PGD_CHANGE_HISTORY);
+    pgd_count(&f->bus->board, PGD_C_bars_appended, n - i);
+    pgd_count(&f->bus->board, PGD_C_cache_rows, n);
+}
+
 void feed_release(struct feed *f, struct symbol *symbol, unsigned segment)
 {
     uint32_t series = symbols_index(f->symbols, symbol);

@@ -41,6 +41,10 @@ void feed_open_symbol(struct feed *feed, struct symbol *symbol, bool hold);
  * bar. */
 void feed_history(struct feed *feed, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
                   size_t count);
+
+/* Rows that the cache had, oldest first. Those newer than the series' newest are appended in one go. */
+void feed_cached(struct feed *feed, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
+                 size_t count);
 void feed_release(struct feed *feed, struct symbol *symbol, unsigned segment);
 
 /* Start of the newest bar published or held, 0 when there is none. */

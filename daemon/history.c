@@ -14,7 +14,9 @@ struct job {
     struct symbol *symbol;
     unsigned segment;
     bool released;
-    bool update;             /* rows were there before: what came since is asked for */
+    bool update; /* rows were there before: what came since is asked for */
+    enum rest_class class;
+    int64_t from;            /* ms: what REST is asked for begins here */
     int64_t complete_before; /* ms: a bar that ends later was still forming when we asked */
     int64_t deadline_ns;     /* CLOCK_MONOTONIC */
     struct pgd_bar *rows;
@@ -30,18 +32,36 @@ struct history {
     struct symbols *symbols;
     struct feed *feed;
     struct rest *rest;
+    struct warm *warm; /* NULL: no cache */
     size_t warm_rows;
     struct job *jobs;
     unsigned pending;
 };
 
+/* Rows on their way to the cache. */
+struct keep {
+    struct history *history;
+    struct symbol *symbol;
+    unsigned segment;
+};
+
+static int want(struct history *h, struct symbol *symbol, unsigned segment, enum rest_class class,
+                bool again);
+
+static struct cache_key key_of(const struct job *job)
+{
+    return (struct cache_key){job->symbol->name, (enum pgd_cluster)job->symbol->cluster,
+                              job->history->bus->span_ms[job->segment]};
+}
+
 int history_new(struct history **ret, struct bus *bus, struct symbols *symbols, struct feed *feed,
-                struct rest *rest, size_t warm_rows)
+                struct rest *rest, struct warm *warm, size_t warm_rows)
 {
     struct history *h = calloc(1, sizeof *h);
     if (!h)
         return -ENOMEM;
-    *h = (struct history){.bus = bus, .symbols = symbols, .feed = feed, .rest = rest, .warm_rows = warm_rows};
+    *h = (struct history){
+        .bus = bus, .symbols = symbols, .feed = feed, .rest = rest, .warm = warm, .warm_rows = warm_rows};
     *ret = h;
     return 0;
 }
@@ -110,6 +130,38 @@ static int by_start(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* The past was rewritten (a split): everything again, past the cache. */
+static void on_kept(void *user, int result)
+{
+    struct keep *keep = user;
+    if (result == -ESTALE) {
+        log_event(LOG_CACHE, "%s: its past was rewritten (a split?): fetched again", keep->symbol->name);
+        if (want(keep->history, keep->symbol, keep->segment, REST_BACKFILL, true) < 0)
+            log_event(LOG_REST, "history of %s cannot be asked for", keep->symbol->name);
+    }
+    free(keep);
+}
+
+/* Rows sorted; `cut`: the oldest may be missing. */
+static void keep_rows(struct job *job, bool cut)
+{
+    struct history *h = job->history;
+    struct keep *keep = h->warm ? malloc(sizeof *keep) : NULL;
+    if (!keep)
+        return;
+    *keep = (struct keep){h, job->symbol, job->segment};
+    struct cache_key key = key_of(job);
+    struct cache_fetched fetched = {
+        .from_ms = cut && job->count ? job->rows[0].t : job->from,
+        .to_ms = job->complete_before - key.span_ms + 1,
+        .bars = job->rows,
+        .count = job->count,
+        .now_ms = job->complete_before,
+    };
+    if (fetched.from_ms >= fetched.to_ms || !warm_keep(h->warm, &key, &fetched, on_kept, keep))
+        free(keep);
+}
+
 static void on_done(void *user, const struct rest_done *done)
 {
     struct job *job = user;
@@ -126,50 +178,31 @@ static void on_done(void *user, const struct rest_done *done)
         log_event(LOG_WARM, "history of %s %s: %zu rows", job->symbol->name, timespan, job->count);
     if (job->count)
         qsort(job->rows, job->count, sizeof *job->rows, by_start);
+    if (!done->error)
+        keep_rows(job, done->rows >= job->limit);
     feed_history(h->feed, job->symbol, job->segment, job->rows, job->count);
     release(job);
     feed_batch(h->feed, 0, 0);
     job_free(job);
 }
 
-static int want(struct history *h, struct symbol *symbol, unsigned segment, enum rest_class class)
+/* What REST has of [job->from, now). Ends the job when it cannot be asked. */
+static int ask(struct job *job)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (!job)
-        return -ENOMEM;
-    int64_t span = h->bus->span_ms[segment];
-    int64_t now = feed_now_ms(h->feed);
-    int64_t last = feed_last_bar(h->feed, symbol, segment);
-    size_t capacity = h->bus->bars[segment].geo->capacity;
-    size_t rows = h->warm_rows < capacity - 1 ? h->warm_rows : capacity - 1;
-    *job = (struct job){
-        .history = h,
-        .symbol = symbol,
-        .segment = segment,
-        .released = !(symbol->history & 1u << segment),
-        .update = last != 0,
-        .complete_before = now,
-        .deadline_ns = clock_mono_ns() + HISTORY_HOLD_S * NS_PER_S,
-        .limit = last ? capacity - 1 : rows,
-        .next = h->jobs,
-    };
-    if (h->jobs)
-        h->jobs->prev = job;
-    h->jobs = job;
-    h->pending++;
+    struct history *h = job->history;
     char ticker[PGD_SYMBOL_MAX];
     struct rest_query query = {
         .kind = REST_BARS,
-        .class = class,
+        .class = job->class,
         .ticker = ticker,
-        .timespan = span == 1000 ? "second" : "minute",
-        .from = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
-        .to = now,
+        .timespan = h->bus->span_ms[job->segment] == 1000 ? "second" : "minute",
+        .from = job->from,
+        .to = job->complete_before,
         .newest_first = true,
         .max_rows = job->limit,
     };
     struct rest_sink sink = {.rows = on_rows, .bad = on_bad, .done = on_done, .user = job};
-    int r = rest_ticker(ticker, symbol->name);
+    int r = rest_ticker(ticker, job->symbol->name);
     if (r >= 0 && query.from <= query.to)
         r = rest_get(h->rest, &query, &sink);
     else
@@ -181,11 +214,84 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, enum
     return r == -EALREADY ? 0 : r;
 }
 
+/* Rows of the cache are published at once; REST is asked for what it has not. */
+static void on_cached(void *user, const struct warm_answer *answer)
+{
+    struct job *job = user;
+    struct history *h = job->history;
+    if (answer->error) {
+        job_free(job);
+        return;
+    }
+    if (!job->update)
+        pgd_count(&h->bus->board, answer->count ? PGD_C_cache_hits : PGD_C_cache_misses, 1);
+    if (answer->count) {
+        feed_cached(h->feed, job->symbol, job->segment, answer->bars, answer->count);
+        job->update = true;
+        job->limit = h->bus->bars[job->segment].geo->capacity - 1u;
+    }
+    job->from = answer->ask_ms;
+    if (job->from != INT64_MAX) {
+        feed_batch(h->feed, 0, 0);
+        if (ask(job) < 0)
+            log_event(LOG_REST, "history of %s cannot be asked for", job->symbol->name);
+        return;
+    }
+    pgd_count(&h->bus->board, PGD_C_cache_whole, 1);
+    release(job);
+    feed_batch(h->feed, 0, 0);
+    job_free(job);
+}
+
+static int look(struct job *job, int64_t now, size_t rows)
+{
+    struct warm_question question = {
+        .key = key_of(job),
+        .window = {job->from, now, job->update ? job->limit : rows, job->limit},
+        .urgent = job->class == REST_URGENT,
+    };
+    question.window.limit = job->history->bus->bars[job->segment].geo->capacity - 1u;
+    return warm_ask(job->history->warm, &question, on_cached, job);
+}
+
+/* `again`: the whole window, not from the cache. */
+static int want(struct history *h, struct symbol *symbol, unsigned segment, enum rest_class class, bool again)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (!job)
+        return -ENOMEM;
+    int64_t span = h->bus->span_ms[segment];
+    int64_t now = feed_now_ms(h->feed);
+    int64_t last = again ? 0 : feed_last_bar(h->feed, symbol, segment);
+    size_t capacity = h->bus->bars[segment].geo->capacity;
+    size_t rows = h->warm_rows < capacity - 1 ? h->warm_rows : capacity - 1;
+    *job = (struct job){
+        .history = h,
+        .symbol = symbol,
+        .segment = segment,
+        .released = !(symbol->history & 1u << segment),
+        .update = last != 0,
+        .class = class,
+        .from = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
+        .complete_before = now,
+        .deadline_ns = clock_mono_ns() + HISTORY_HOLD_S * NS_PER_S,
+        .limit = last || again ? capacity - 1 : rows,
+        .next = h->jobs,
+    };
+    if (h->jobs)
+        h->jobs->prev = job;
+    h->jobs = job;
+    h->pending++;
+    if (!h->warm || again || job->from >= now || look(job, now, rows) < 0)
+        return ask(job);
+    return 0;
+}
+
 int history_want(struct history *h, struct symbol *symbol, enum rest_class class)
 {
     int result = 0;
     for (unsigned s = 0; s < h->bus->bars_count; s++) {
-        int r = want(h, symbol, s, class);
+        int r = want(h, symbol, s, class, false);
         if (r < 0)
             result = r;
     }

@@ -1,5 +1,5 @@
-/* daemon/history.h - REST aggregates that warm the indicators: at start, for new symbols, and in REST-only
- * mode again and again.
+/* daemon/history.h - bars that warm the indicators: at start, for new symbols, and in REST-only mode again
+ * and again. From the cache first; REST is asked for what the cache has not, and what came is kept there.
  *
  * A symbol with rows of an earlier run is brought up to date from its last row on; one without gets as many
  * rows as the indicators need. Live bars wait for their history for HISTORY_HOLD_S at most; rows that come
@@ -9,13 +9,15 @@
 
 #include "feed.h"
 #include "rest.h"
+#include "warm.h"
 
 #define HISTORY_HOLD_S 15
 
 struct history;
 
 int history_new(struct history **ret, struct bus *bus, struct symbols *symbols, struct feed *feed,
-                struct rest *rest, size_t warm_rows) __attribute__((warn_unused_result));
+                struct rest *rest, struct warm *warm, size_t warm_rows)
+    __attribute__((warn_unused_result));    /* warm NULL: no cache */
 void history_free(struct history *history); /* after rest was freed */
 
 /* Fetches what is missing of every bars segment of `symbol`. -ENOMEM. Without memory, or on any failure, held

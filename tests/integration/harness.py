@@ -113,6 +113,7 @@ class Daemon:
             "clusters": clusters or [{"name": "stocks", "symbols": ["AAPL", "MSFT"]}],
             "bus": {"symbols": 32, "bars": [{"timespan": "1m", "rows": 1000}, {"timespan": "1s", "rows": 600}],
                     "trades": 16384, "quotes": 16384},
+            "cache": {"enabled": False},
             "control": {"path": str(folder / ("control-%d.sock" % _serial))},
         }
         if tls and sim:

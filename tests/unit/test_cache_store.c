@@ -102,7 +102,8 @@ static struct cache_rows rows;
 
 static void load(const struct cache_key *key, int64_t from, int64_t to, size_t limit)
 {
-    assert_int_equal(cache_load(cache, key, from, to, limit, &rows), 0);
+    struct cache_window window = {from, to, limit, limit};
+    assert_int_equal(cache_load(cache, key, &window, &rows), 0);
     for (size_t i = 1; i < rows.count; i++)
         assert_true(rows.bars[i].t > rows.bars[i - 1].t);
 }
@@ -136,8 +137,13 @@ static void test_final_rows_need_no_question(void **state)
     assert_int_equal(rows.count, 0);
     load(&(struct cache_key){"AAPL", PGD_STOCKS, 1000}, DAY0, DAY0 + DAY, 1000);
     assert_int_equal(rows.count, 0);
-    load(&aapl, DAY0, DAY0 + DAY, 0);
-    assert_int_equal(rows.count, 0);
+    struct cache_window none = {DAY0, DAY0 + DAY, 0, 0};
+    assert_int_equal(cache_load(cache, &aapl, &none, &rows), -EINVAL);
+    /* a thousand if there are, five hundred at least */
+    struct cache_window more = {OPEN - 40 * DAY, DAY0 + DAY, 500, 1000};
+    assert_int_equal(cache_load(cache, &aapl, &more, &rows), 0);
+    assert_int_equal(rows.count, 960);
+    assert_true(rows.ask_ms == INT64_MAX);
 }
 
 static void test_today_is_shown_but_asked_for_again(void **state)

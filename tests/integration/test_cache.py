@@ -1,0 +1,159 @@
+#!/usr/bin/python3
+"""A start takes from the cache what REST said before, and asks for no more than what is new."""
+import calendar
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+
+sys.path.insert(0, os.path.dirname(__file__))
+from harness import Place, check, main, until  # noqa: E402
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SATURDAY = calendar.timegm((2026, 7, 18, 16, 0, 0))  # noon in New York: nothing trades
+MONDAY = calendar.timegm((2026, 7, 20, 15, 0, 0))    # 11:00 in New York
+
+
+class Market:
+    """An exchange and a daemon that agree on the time, which is not the machine's."""
+
+    def __init__(self, place, now, symbols=("AAPL", "MSFT"), speed=1, **config):
+        self.place, self.now = place, now
+        self.so = place.folder / "clock_shift.so"
+        if not self.so.exists():
+            subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-O1", "-o", self.so, HERE + "/clock_shift.c"],
+                           check=True)
+        self.sim = place.sim("--seed", 7, "--speed", speed, "--start", now * 1000)
+        self.folder = place.folder / "cache"
+        cache = {"enabled": True, "directory": str(self.folder), **config}
+        self.symbols = symbols
+        self.daemon = place.daemon(self.sim, env=self.clock(now), config={"cache": cache}, tls=False,
+                                   clusters=[{"name": "stocks", "symbols": list(symbols)}])
+        self.wait()
+
+    def clock(self, now):
+        return {"LD_PRELOAD": str(self.so), "CLOCK_SHIFT": str(int(now - time.time()))}
+
+    def wait(self):
+        """Live, and every series has its history."""
+        self.daemon.until_live(*self.symbols)
+        until(lambda: self.answered() == 2 * len(self.symbols), "every series has its history")
+        self.rows()
+
+    def answered(self):
+        c = self.daemon.counters()
+        return c.get("cache_whole", 0) + c.get("rest_requests", 0)
+
+    def rows(self):
+        def settled():
+            a = self.dump()
+            time.sleep(0.1)
+            return a if all(a) and a == self.dump() else None
+        return until(settled, "rows settle")
+
+    def dump(self):
+        return [self.daemon.ctl("get", s, "-n", 900, "--csv", "--bars", span).stdout for s in self.symbols[:2] for span in ("1m", "1s")]
+
+    def requests(self):
+        with urllib.request.urlopen(self.sim.http + "/sim/stats", timeout=30) as answer:
+            return json.loads(answer.read())["requests"]
+
+    def kept(self, files):
+        until(lambda: self.daemon.counters().get("cache_files", 0) >= files, "%d files are written" % files)
+
+    def restart(self, reboot=True, now=None):
+        """`reboot`: shared memory is gone as well."""
+        self.daemon.stop()
+        if reboot:
+            self.daemon.remove()
+        if now:
+            self.daemon.env = self.clock(now)
+        self.daemon.start()
+        self.wait()
+        return self.daemon.counters()
+
+
+def files_of(market, pattern="v1/*/*/*/*/*"):
+    return sorted(market.folder.glob(pattern))
+
+
+def warm_restart_without_a_request():
+    with Place() as place:
+        m = Market(place, SATURDAY)
+        m.kept(4)
+        before = m.rows()
+        check(all(len(text.splitlines()) > 500 for text in before), "history came over REST")
+        sent = m.requests()
+        counters = m.restart()
+        check(counters["rest_requests"] == 0 and counters["cache_whole"] == 4, "the second start sent nothing")
+        check(m.requests() == sent + 2, "and the exchange saw none but the new WebSocket")
+        check(m.rows() == before, "same rows, same indicators, digit by digit")
+        counters = m.restart(reboot=False)
+        check(counters["rest_requests"] == 0, "nor does one that adopts shared memory")
+        check(m.rows() == before, "and the rows are still the same")
+
+
+def only_what_is_new():
+    with Place() as place:
+        m = Market(place, MONDAY)
+        m.kept(4)
+        first = m.rows()
+        sent = m.daemon.counters()["rest_bytes"]
+        counters = m.restart()
+        check(counters["cache_hits"] == 4 and counters["rest_requests"] == 4, "Monday is not over: asked again")
+        check(counters["rest_bytes"] < sent, "but for less: %d of %d bytes" % (counters["rest_bytes"], sent))
+        columns = [line.split(",")[:9] for line in first[0].splitlines()]
+        again = {tuple(line.split(",")[:9]) for line in m.rows()[0].splitlines()}
+        check(all(tuple(c) in again for c in columns[-500:]), "and no row differs")
+
+
+def damage_is_found_and_mended():
+    with Place() as place:
+        m = Market(place, SATURDAY)
+        m.kept(4)
+        before = m.rows()
+        rng = random.Random(5)
+        hurt = [f for f in files_of(m) if f.stat().st_size > 2048]
+        for i, path in enumerate(hurt):
+            data = bytearray(path.read_bytes())
+            if i % 2:
+                del data[rng.randrange(len(data)):]
+            else:
+                data[-rng.randrange(1, 30000)] ^= 1
+            path.write_bytes(data)
+        counters = m.restart()
+        until(lambda: m.daemon.counters()["cache_damaged"] == len(hurt) == 4, "%d files hurt, as many found" % len(hurt))
+        check("set aside" in m.daemon.logged() and len(files_of(m, "v1/damaged/*")) == 4, "set aside, and said so")
+        check(counters["rest_requests"] == 4, "all was fetched again")
+        check(m.rows() == before, "and is what it was")
+        m.kept(4)
+        check(m.restart()["rest_requests"] == 0, "and is in the cache again")
+
+
+def room_is_bounded():
+    with Place() as place:
+        symbols = ["AAPL", "MSFT"] + ["SIM%04d" % i for i in range(1, 12)]
+        m = Market(place, SATURDAY, symbols, max_mb=1)
+        m.kept(2 * len(symbols))
+        total = lambda: sum((f.stat().st_size + 4095) // 4096 * 4096 for f in files_of(m, "**/*") if f.is_file())
+        until(lambda: total() <= 1 << 20, "at most a megabyte is left")
+        check(m.daemon.counters()["cache_evicted"] > 0, "files went: %d" % m.daemon.counters()["cache_evicted"])
+        check(m.restart()["cache_hits"] > 0, "what was left serves")
+
+
+def a_cache_that_cannot_be_had():
+    with Place() as place:
+        m = Market.__new__(Market)
+        m.place, m.symbols = place, ("AAPL",)
+        sim = place.sim("--seed", 7)
+        (place.folder / "file").write_text("")
+        d = place.daemon(sim, config={"cache": {"enabled": True, "directory": str(place.folder / "file/x")}}, tls=False)
+        d.until_live("AAPL")
+        check("cache: none: " in d.logged(), "it is said")
+
+
+if __name__ == "__main__":
+    main(warm_restart_without_a_request, only_what_is_new, damage_is_found_and_mended, room_is_bounded, a_cache_that_cannot_be_had)
