@@ -397,7 +397,7 @@ static int open_core(struct app *app)
     int r = symbols_new(&app->symbols, &app->bus.board, app->config->bus.symbols);
     if (r == 0)
         r = worker_new(&app->worker, &app->bus, app->engine, &worker_hooks);
-    struct feed_hooks hooks = {on_unheld, on_dropped, app};
+    struct feed_hooks hooks = {.unheld = on_unheld, .dropped = on_dropped, .user = app};
     if (r == 0)
         r = feed_new(&app->feed, &app->bus, app->symbols, app->worker, &hooks);
     if (r == 0)

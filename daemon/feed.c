@@ -3,46 +3,33 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "clock.h"
+#include "feed_private.h"
 
-#define HELD_MAX 16384u /* bars held back at a time, all symbols together */
+#define AHEAD_NS      (60 * NS_PER_S) /* of the clock: no time for an event */
+#define TICKS_LATE_NS (10 * NS_PER_S) /* trades and quotes come in the order of their times within this */
+#define BARS_LATE_NS  (15 * NS_PER_S) /* after its end a bar is sent within this */
 
-/* A bar that waits for its symbol's history. */
-struct held {
-    struct pgd_bar bar;
-    uint32_t next; /* + 1; 0: last */
-};
-
-struct source {
-    struct feed *feed;
-    enum pgd_cluster cluster;
-};
-
-struct feed {
-    struct bus *bus;
-    struct symbols *symbols;
-    struct worker *worker;
-    struct feed_hooks hooks;
-    struct source sources[PGD_CLUSTERS];
-    int seconds; /* segment of 1s bars, -1: none */
-    int minutes;
-
-    struct held *pool;
-    uint32_t pool_free;           /* + 1 */
-    uint32_t *held[BUS_BARS_MAX]; /* per symbol: first held bar + 1, newest first */
-
-    /* counts of the batch, added to the board at its end */
-    uint64_t received, published, trades, quotes;
-    int64_t newest_ms;
-    int64_t now_ns; /* wall clock at the batch's first event */
-    bool bars_changed;
-};
-
-static void count(struct feed *f, enum pgd_counter_id id)
+/* What is known before the first event: the rows that an earlier run left. feed_ticks_new adds its records.
+ */
+static int marks_new(struct feed *f)
 {
-    pgd_count(&f->bus->board, id, 1);
+    uint32_t series_max = f->bus->board.board->symbol_max;
+    f->marks = calloc(series_max, sizeof *f->marks);
+    if (!f->marks)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < series_max; i++)
+        for (unsigned s = 0; s < f->bus->bars_count; s++) {
+            const struct pgd_bars *bars = &f->bus->bars[s];
+            uint64_t head = pgd_bars_head(bars, i);
+            struct pgd_bar row = {0};
+            if (head > pgd_bars_first(bars, i))
+                pgd_bars_peek(bars, i, head - 1, &row);
+            f->marks[i].bar_ms[s] = row.t;
+            f->marks[i].volume[s] = NAN;
+        }
+    return 0;
 }
 
 int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct worker *worker,
@@ -59,9 +46,11 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
     f->minutes = bus_find(bus, 60000);
     f->now_ns = clock_real_ns();
     for (int i = 0; i < PGD_CLUSTERS; i++)
-        f->sources[i] = (struct source){f, (enum pgd_cluster)i};
-    f->pool = calloc(HELD_MAX, sizeof *f->pool);
-    int r = f->pool ? 0 : -ENOMEM;
+        f->sources[i] = (struct feed_source){.feed = f, .cluster = (enum pgd_cluster)i};
+    f->pool = calloc(FEED_HELD_MAX, sizeof *f->pool);
+    int r = f->pool ? marks_new(f) : -ENOMEM;
+    if (r == 0 && bus->trades.map.base)
+        r = feed_ticks_new(f, FEED_TRADES);
     for (unsigned s = 0; s < bus->bars_count && r == 0; s++) {
         f->held[s] = calloc(bus->bars[s].geo->series_max, sizeof *f->held[s]);
         r = f->held[s] ? 0 : -ENOMEM;
@@ -70,8 +59,8 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
         feed_free(f);
         return r;
     }
-    for (uint32_t i = 0; i < HELD_MAX; i++)
-        f->pool[i].next = i + 2 <= HELD_MAX ? i + 2 : 0;
+    for (uint32_t i = 0; i < FEED_HELD_MAX; i++)
+        f->pool[i].next = i + 2 <= FEED_HELD_MAX ? i + 2 : 0;
     f->pool_free = 1;
     *ret = f;
     return 0;
@@ -83,274 +72,42 @@ void feed_free(struct feed *f)
         return;
     for (unsigned s = 0; s < BUS_BARS_MAX; s++)
         free(f->held[s]);
+    for (unsigned i = 0; i < 2; i++) {
+        seen_free(f->live[i]);
+        seen_free(f->filled[i]);
+    }
+    free(f->marks);
     free(f->pool);
     free(f);
 }
 
-/* --------------------------------------------------------------------------------------------------- bars */
-
-static bool same_double(double a, double b)
-{
-    return a == b || (isnan(a) && isnan(b));
-}
-
-static bool same_bar(const struct pgd_bar *a, const struct pgd_bar *b)
-{
-    return same_double(a->o, b->o) && same_double(a->h, b->h) && same_double(a->l, b->l) &&
-           same_double(a->c, b->c) && same_double(a->v, b->v) && same_double(a->vw, b->vw) &&
-           (a->n == b->n || b->n == PGD_N_ABSENT);
-}
-
-static void note(struct feed *f, unsigned segment, uint32_t series, uint64_t first, uint64_t end,
-                 uint32_t flags)
-{
-    worker_note(f->worker, segment, series, first, end, flags);
-    f->bars_changed = true;
-}
-
-/* Puts one bar where its start belongs. Returns the counter it ends in. */
-static enum pgd_counter_id place(struct feed *f, unsigned segment, uint32_t series, const struct pgd_bar *bar,
-                                 uint32_t history)
-{
-    struct pgd_bars *bars = &f->bus->bars[segment];
-    uint64_t head = pgd_bars_head(bars, series);
-    uint64_t first = pgd_bars_first(bars, series);
-    struct pgd_bar row;
-    if (head > first)
-        pgd_bars_peek(bars, series, head - 1, &row);
-    if (head == first || bar->t > row.t) {
-        pgd_bars_append(bars, series, bar);
-        note(f, segment, series, head, head + 1, PGD_CHANGE_APPEND | history);
-        count(f, PGD_C_bars_appended);
-        return PGD_C_events_published;
-    }
-    uint64_t at = pgd_bars_search(bars, series, bar->t);
-    pgd_bars_peek(bars, series, at, &row);
-    if (row.t == bar->t) {
-        if (same_bar(&row, bar))
-            return PGD_C_events_duplicate;
-        if (pgd_bars_revise(bars, series, at, bar) < 0)
-            return PGD_C_events_too_old;
-        note(f, segment, series, at, at + 1, PGD_CHANGE_REVISE | history);
-        count(f, PGD_C_bars_revised);
-        return PGD_C_events_published;
-    }
-    /* Older than all that is held, and rows have left the ring or would have to: too old. */
-    bool full = head - first >= bars->geo->capacity - 1u;
-    if ((at == first && (first > 0 || full)) || pgd_bars_insert(bars, series, at, bar) < 0)
-        return PGD_C_events_too_old;
-    note(f, segment, series, at, head + 1, PGD_CHANGE_REVISE | history);
-    count(f, PGD_C_bars_inserted);
-    return PGD_C_events_published;
-}
-
-static bool hold(struct feed *f, unsigned segment, uint32_t series, const struct pgd_bar *bar)
-{
-    if (!f->pool_free)
-        return false;
-    uint32_t i = f->pool_free - 1;
-    f->pool_free = f->pool[i].next;
-    f->pool[i].bar = *bar;
-    f->pool[i].next = f->held[segment][series];
-    f->held[segment][series] = i + 1;
-    return true;
-}
-
-/* The cell this thread alone writes, so it may be read plainly. */
-static const struct pgd_bar *forming_of(const struct pgd_bars *bars, uint32_t series)
-{
-    const uint8_t *at = bars->map.base + bars->geo->series_offset + series * bars->geo->series_stride;
-    return &((const struct pgd_series *)at)->forming;
-}
-
-/* The minute that forms, made of the seconds that came. */
-static void form(struct feed *f, uint32_t series, const struct pgd_bar *second)
-{
-    if (f->minutes < 0)
-        return;
-    struct pgd_bars *bars = &f->bus->bars[f->minutes];
-    int64_t start = second->t - second->t % 60000;
-    struct pgd_bar b = *forming_of(bars, series);
-    if (start < b.t)
-        return;
-    uint64_t head = pgd_bars_head(bars, series);
-    struct pgd_bar last = {0};
-    if (head > pgd_bars_first(bars, series))
-        pgd_bars_peek(bars, series, head - 1, &last);
-    if (start <= last.t)
-        return;
-    if (start > b.t) {
-        b = *second;
-        b.t = start;
-        b.n = PGD_N_ABSENT;
-    } else {
-        double volume = b.v + second->v;
-        b.vw = volume > 0 ? (b.vw * b.v + second->vw * second->v) / volume : b.vw;
-        b.v = volume;
-        b.h = second->h > b.h ? second->h : b.h;
-        b.l = second->l < b.l ? second->l : b.l;
-        b.c = second->c;
-    }
-    b.flags = PGD_BAR_MADE;
-    pgd_bars_forming(bars, series, &b);
-}
-
-static void formed(struct feed *f, uint32_t series, const struct pgd_bar *minute)
-{
-    struct pgd_bars *bars = &f->bus->bars[f->minutes];
-    int64_t start = forming_of(bars, series)->t;
-    if (start != 0 && start <= minute->t)
-        pgd_bars_forming(bars, series, &(struct pgd_bar){0});
-}
-
-static bool is_second(enum event_type type)
-{
-    return type == EVENT_A || type == EVENT_XAS || type == EVENT_CAS;
-}
-
-static void take_bar(struct feed *f, struct symbol *symbol, const struct event *e)
-{
-    bool second = is_second(e->type);
-    int segment = second ? f->seconds : f->minutes;
-    uint32_t series = symbols_index(f->symbols, symbol);
-    const struct pgd_bar *bar = &e->bar.bar;
-    if (bar->t > f->newest_ms)
-        f->newest_ms = bar->t;
-    if (f->minutes >= 0 && !isnan(e->bar.day.av))
-        pgd_bars_day(&f->bus->bars[f->minutes], series, &e->bar.day);
-    if (second)
-        form(f, series, bar);
-    else if (f->minutes >= 0)
-        formed(f, series, bar);
-    enum pgd_counter_id outcome = PGD_C_events_unwanted;
-    if (segment >= 0) {
-        if ((symbol->history & 1u << segment) && hold(f, (unsigned)segment, series, bar))
-            return; /* counted when it is let go */
-        outcome = place(f, (unsigned)segment, series, bar, 0);
-    }
-    if (outcome == PGD_C_events_published)
-        f->published++;
-    else
-        count(f, outcome);
-}
-
-void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
-                  size_t n)
-{
-    uint32_t series = symbols_index(f->symbols, symbol);
-    for (size_t i = 0; i < n; i++)
-        (void)place(f, segment, series, &bars[i], PGD_CHANGE_HISTORY);
-    pgd_count(&f->bus->board, PGD_C_rest_bars, n);
-}
-
-void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
-                 size_t n)
-{
-    struct pgd_bars *rows = &f->bus->bars[segment];
-    uint32_t series = symbols_index(f->symbols, symbol);
-    int64_t last = feed_last_bar(f, symbol, segment);
-    size_t i = 0;
-    for (; i < n && bars[i].t <= last; i++)
-        (void)place(f, segment, series, &bars[i], PGD_CHANGE_HISTORY);
-    uint64_t head = pgd_bars_head(rows, series);
-    for (size_t j = i; j < n; j++)
-        pgd_bars_append(rows, series, &bars[j]);
-    if (i < n)
-        note(f, segment, series, head, head + (n - i), PGD_CHANGE_APPEND | PGD_CHANGE_HISTORY);
-    pgd_count(&f->bus->board, PGD_C_bars_appended, n - i);
-    pgd_count(&f->bus->board, PGD_C_cache_rows, n);
-}
-
-void feed_release(struct feed *f, struct symbol *symbol, unsigned segment)
-{
-    uint32_t series = symbols_index(f->symbols, symbol);
-    symbol->history &= ~(1u << segment);
-    uint32_t oldest = 0;
-    for (uint32_t i = f->held[segment][series]; i;) { /* newest first: turn the list round */
-        uint32_t next = f->pool[i - 1].next;
-        f->pool[i - 1].next = oldest;
-        oldest = i;
-        i = next;
-    }
-    f->held[segment][series] = 0;
-    while (oldest) {
-        struct held *h = &f->pool[oldest - 1];
-        uint32_t next = h->next;
-        count(f, place(f, segment, series, &h->bar, 0));
-        h->next = f->pool_free;
-        f->pool_free = oldest;
-        oldest = next;
-    }
-}
-
-int64_t feed_last_bar(const struct feed *f, const struct symbol *symbol, unsigned segment)
-{
-    const struct pgd_bars *bars = &f->bus->bars[segment];
-    uint32_t series = symbols_index(f->symbols, symbol);
-    uint64_t head = pgd_bars_head(bars, series);
-    if (head == pgd_bars_first(bars, series))
-        return 0;
-    struct pgd_bar row;
-    pgd_bars_peek(bars, series, head - 1, &row);
-    return row.t;
-}
-
-void feed_open_symbol(struct feed *f, struct symbol *symbol, bool hold_bars)
-{
-    uint32_t series = symbols_index(f->symbols, symbol);
-    for (unsigned s = 0; s < f->bus->bars_count; s++) {
-        pgd_bars_open_series(&f->bus->bars[s], series, symbols_session((enum pgd_cluster)symbol->cluster));
-        if (hold_bars)
-            symbol->history |= 1u << s;
-    }
-}
-
 /* ------------------------------------------------------------------------------------------------- events */
-
-static void take_trade(struct feed *f, struct symbol *symbol, const struct event *e)
-{
-    struct pgd_tape_writer *w = &f->bus->trades.writer;
-    if (!f->bus->trades.map.base) {
-        count(f, PGD_C_events_unwanted);
-        return;
-    }
-    struct pgd_trade t = e->trade;
-    t.symbol = symbols_index(f->symbols, symbol);
-    pgd_tape_put(w, &t);
-    pgd_tape_put_latest(w, t.symbol, &t);
-    f->trades++;
-    f->published++;
-}
-
-static void take_quote(struct feed *f, struct symbol *symbol, const struct event *e)
-{
-    struct pgd_tape_writer *w = &f->bus->quotes.writer;
-    if (!f->bus->quotes.map.base) {
-        count(f, PGD_C_events_unwanted);
-        return;
-    }
-    struct pgd_quote q = e->quote;
-    q.symbol = symbols_index(f->symbols, symbol);
-    pgd_tape_put(w, &q);
-    pgd_tape_put_latest(w, q.symbol, &q);
-    f->quotes++;
-    f->published++;
-}
 
 static void take_counted(struct feed *f, const struct event *e)
 {
-    count(f, PGD_C_events_counted);
+    feed_count(f, PGD_C_events_counted);
     if (e->type == EVENT_LULD)
-        count(f, PGD_C_luld);
+        feed_count(f, PGD_C_luld);
     else if (e->type == EVENT_NOI)
-        count(f, PGD_C_noi);
+        feed_count(f, PGD_C_noi);
     else if (e->type == EVENT_FMV)
-        count(f, PGD_C_fmv);
+        feed_count(f, PGD_C_fmv);
+}
+
+/* Where the market is, as this cluster's stream shows it. A time far ahead of the clock is a mistake of the
+ * sender's and would hide a hole. */
+static void note_time(struct feed_source *source, const struct event *e)
+{
+    int64_t t = e->class == EVENT_CLASS_TRADE   ? e->trade.t
+                : e->class == EVENT_CLASS_QUOTE ? e->quote.t
+                                                : e->bar.bar.t * 1000000;
+    if (t > source->newest_ns && t <= source->feed->now_ns + AHEAD_NS)
+        source->newest_ns = t;
 }
 
 static void on_event(void *user, const struct event *e)
 {
-    const struct source *source = user;
+    struct feed_source *source = user;
     struct feed *f = source->feed;
     if (f->received++ == 0)
         f->now_ns = clock_real_ns();
@@ -362,33 +119,48 @@ static void on_event(void *user, const struct event *e)
     if (!symbol || !symbol->held) {
         symbol = f->hooks.unheld(f->hooks.user, source->cluster, e->symbol);
         if (!symbol) {
-            count(f, PGD_C_events_unwanted);
+            feed_count(f, PGD_C_events_unwanted);
             return;
         }
     }
     symbol->events++;
     symbol->last_ns = f->now_ns;
+    note_time(source, e);
     if (e->class == EVENT_CLASS_TRADE)
-        take_trade(f, symbol, e);
+        feed_take_trade(f, symbol, e);
     else if (e->class == EVENT_CLASS_QUOTE)
-        take_quote(f, symbol, e);
+        feed_take_quote(f, symbol, e);
     else
-        take_bar(f, symbol, e);
+        feed_take_bar(f, symbol, e);
+}
+
+/* An event that could not be read leaves a hole: it may have been any record since the last. */
+static void miss(struct feed *f, struct symbol *symbol, const struct event *e)
+{
+    enum pgd_topic topic = e->class == EVENT_CLASS_TRADE   ? PGD_TRADES
+                           : e->class == EVENT_CLASS_QUOTE ? PGD_QUOTES
+                           : feed_is_second(e->type)       ? PGD_BARS_1S
+                                                           : PGD_BARS_1M;
+    int64_t from = feed_known_until(f, symbol, topic);
+    if (e->class <= EVENT_CLASS_BAR && e->type != EVENT_V && from != 0 && f->hooks.hole)
+        f->hooks.hole(f->hooks.user, symbol, topic, from, feed_now_ms(f) * 1000000, PGD_GAP_REFUSED);
 }
 
 static void on_fault(void *user, enum event_fault fault, const char *reason, const struct event *e,
                      struct event_text raw)
 {
-    const struct source *source = user;
+    const struct feed_source *source = user;
     struct feed *f = source->feed;
     f->received++;
-    count(f, fault == EVENT_NOT_KNOWN ? PGD_C_events_unknown
-             : fault == EVENT_REFUSED ? PGD_C_events_refused
-                                      : PGD_C_events_malformed);
+    feed_count(f, fault == EVENT_NOT_KNOWN ? PGD_C_events_unknown
+                  : fault == EVENT_REFUSED ? PGD_C_events_refused
+                                           : PGD_C_events_malformed);
     if (e->symbol.n) {
         struct symbol *symbol = symbols_find_wire(f->symbols, source->cluster, e->symbol.p, e->symbol.n);
-        if (symbol)
+        if (symbol) {
             symbol->faults++;
+            miss(f, symbol, e);
+        }
     }
     f->hooks.dropped(f->hooks.user, source->cluster, reason, raw);
 }
@@ -416,6 +188,36 @@ void feed_batch(struct feed *f, uint64_t bytes, uint64_t messages)
     pgd_count(b, PGD_C_ws_batches, messages != 0);
     f->received = f->published = f->trades = f->quotes = 0;
     f->bars_changed = false;
+}
+
+int feed_segment(const struct feed *f, enum pgd_topic topic, int64_t *ret_span_ns)
+{
+    int segment = topic == PGD_BARS_1S ? f->seconds : topic == PGD_BARS_1M ? f->minutes : -1;
+    if (segment >= 0)
+        *ret_span_ns = f->bus->span_ms[segment] * 1000000;
+    return segment;
+}
+
+int64_t feed_known_until(const struct feed *f, const struct symbol *symbol, enum pgd_topic topic)
+{
+    const struct feed_mark *m = &f->marks[symbols_index(f->symbols, symbol)];
+    int64_t newest = f->sources[symbol->cluster].newest_ns;
+    int64_t span = 0;
+    int segment = feed_segment(f, topic, &span);
+    int64_t own = topic == PGD_QUOTES ? m->quote_ns : m->trade_ns;
+    if (segment >= 0)
+        own = m->bar_ms[segment] ? m->bar_ms[segment] * 1000000 + span : 0;
+    int64_t others = newest - (segment >= 0 ? span + BARS_LATE_NS : TICKS_LATE_NS);
+    int64_t known = newest != 0 && others > own ? others : own;
+    return known - known % (segment >= 0 ? span : INT64_C(1000000));
+}
+
+void feed_lost(struct feed *f, enum pgd_cluster cluster)
+{
+    for (uint32_t i = 0; i < symbols_count(f->symbols); i++)
+        if (symbols_at(f->symbols, i)->cluster == cluster)
+            for (unsigned s = 0; s < BUS_BARS_MAX; s++)
+                f->marks[i].volume[s] = NAN;
 }
 
 int64_t feed_now_ms(const struct feed *f)

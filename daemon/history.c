@@ -16,7 +16,8 @@ struct job {
     bool released;
     bool update; /* rows were there before: what came since is asked for */
     enum rest_class class;
-    int64_t from;            /* ms: what REST is asked for begins here */
+    int64_t since;           /* ms: what is wanted begins here */
+    int64_t from;            /* ms: what REST is asked for begins here, the cache had the rest */
     int64_t complete_before; /* ms: a bar that ends later was still forming when we asked */
     int64_t deadline_ns;     /* CLOCK_MONOTONIC */
     struct pgd_bar *rows;
@@ -103,22 +104,27 @@ static void on_rows(void *user, const struct rest_rows *rows)
 {
     struct job *job = user;
     int64_t span = job->history->bus->span_ms[job->segment];
+    size_t before = job->count;
     if (job->count + rows->count > job->room) {
         size_t room = job->room * 2 > job->count + rows->count ? job->room * 2 : job->count + rows->count;
         struct pgd_bar *more = realloc(job->rows, room * sizeof *more);
-        if (!more)
+        if (!more) {
+            feed_rest_unwanted(job->history->feed, rows->count);
             return;
+        }
         job->rows = more;
         job->room = room;
     }
     for (size_t i = 0; i < rows->count && job->count < job->limit; i++)
         if (rows->bars[i].t + span <= job->complete_before)
             job->rows[job->count++] = rows->bars[i];
+    feed_rest_unwanted(job->history->feed, rows->count - (job->count - before));
 }
 
 static void on_bad(void *user, const char *reason, struct event_text raw, uint64_t count)
 {
     struct job *job = user;
+    feed_rest_refused(job->history->feed, count);
     log_event(LOG_EVENT_REFUSED, "REST history of %s: %llu rows refused: %s: %.*s", job->symbol->name,
               (unsigned long long)count, reason, (int)raw.n, raw.p);
 }
@@ -162,12 +168,22 @@ static void keep_rows(struct job *job, bool cut)
         free(keep);
 }
 
+/* Rows sorted; `cut`: the oldest may be missing. */
+static void covered(const struct job *job, bool cut)
+{
+    int64_t span = job->history->bus->span_ms[job->segment];
+    feed_covered(job->history->feed, job->symbol, job->segment,
+                 cut && job->count ? job->rows[0].t : job->since,
+                 job->complete_before - job->complete_before % span);
+}
+
 static void on_done(void *user, const struct rest_done *done)
 {
     struct job *job = user;
     struct history *h = job->history;
     const char *timespan = h->bus->timespan[job->segment];
     if (done->error == -ECANCELED) {
+        feed_rest_unwanted(h->feed, job->count);
         job_free(job);
         return;
     }
@@ -181,6 +197,8 @@ static void on_done(void *user, const struct rest_done *done)
     if (!done->error)
         keep_rows(job, done->rows >= job->limit);
     feed_history(h->feed, job->symbol, job->segment, job->rows, job->count);
+    if (!done->error)
+        covered(job, done->rows >= job->limit);
     release(job);
     feed_batch(h->feed, 0, 0);
     job_free(job);
@@ -238,6 +256,7 @@ static void on_cached(void *user, const struct warm_answer *answer)
         return;
     }
     pgd_count(&h->bus->board, PGD_C_cache_whole, 1);
+    covered(job, false);
     release(job);
     feed_batch(h->feed, 0, 0);
     job_free(job);
@@ -273,6 +292,7 @@ static int want(struct history *h, struct symbol *symbol, unsigned segment, enum
         .update = last != 0,
         .class = class,
         .from = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
+        .since = last ? last + span : now - (span == 1000 ? 4 : 40) * DAY_MS,
         .complete_before = now,
         .deadline_ns = clock_mono_ns() + HISTORY_HOLD_S * NS_PER_S,
         .limit = last || again ? capacity - 1 : rows,

@@ -16,10 +16,12 @@
 #include "internal.h"
 #include "shm/wake.h"
 
-#define BOARD_NAME   "board"
-#define SEGMENTS     64u
-#define ERRORS_LIMIT 4096u
-#define OWN_TRIES    8
+#define BOARD_NAME    "board"
+#define SEGMENTS      64u
+#define ERRORS_LIMIT  4096u
+#define OWN_TRIES     8
+#define GAPS_A_SYMBOL 4u   /* trades, quotes, two kinds of bars */
+#define GAPS_MORE     256u /* for those that are over */
 
 const struct pgd_counter_info pgd_counter_infos[PGD_COUNTER_COUNT] = {
 #define X(id, writer, unit, doc) {#id, writer, unit, doc},
@@ -32,7 +34,7 @@ const struct pgd_counter_info pgd_counter_infos[PGD_COUNTER_COUNT] = {
 #include "shm/counters.def"
 #undef X
 
-static const struct pgd_field symbol_fields[] = {
+static const struct pgd_field board_fields[] = {
 #define F(member, type_, unit_, count_)                                                                      \
     {                                                                                                        \
         .name = #member, .unit = unit_, .offset = offsetof(struct pgd_symbol, member),                       \
@@ -49,8 +51,27 @@ static const struct pgd_field symbol_fields[] = {
     F(events, PGD_U64, "events", 1),
     F(refused, PGD_U64, "events", 1),
 #undef F
+#define F(member, type_, unit_, count_)                                                                      \
+    {                                                                                                        \
+        .name = #member, .unit = unit_, .offset = offsetof(struct pgd_gap, member), .record = PGD_REC_GAP,   \
+        .type = type_, .count = count_                                                                       \
+    }
+    F(id, PGD_U64, "", 1),
+    F(symbol, PGD_U32, "", 1),
+    F(topic, PGD_U32, "bits", 1),
+    F(from_ns, PGD_I64, "ns", 1),
+    F(to_ns, PGD_I64, "ns", 1),
+    F(why, PGD_U8, "", 1),
+    F(state, PGD_U8, "", 1),
+    F(reason, PGD_U8, "", 1),
+    F(tries, PGD_U32, "requests", 1),
+    F(opened_ns, PGD_I64, "ns", 1),
+    F(changed_ns, PGD_I64, "ns", 1),
+    F(received, PGD_U64, "rows", 1),
+    F(filled, PGD_U64, "records", 1),
+#undef F
 };
-#define SYMBOL_FIELDS (sizeof symbol_fields / sizeof symbol_fields[0])
+#define BOARD_FIELDS (sizeof board_fields / sizeof board_fields[0])
 
 /* ------------------------------------------------------------------------------------------ layout */
 
@@ -78,16 +99,18 @@ static uint64_t board_make(struct pgd_board *b, const struct pgd_board_config *c
         .error_max = c->error_max,
         .segment_max = SEGMENTS,
         .conn_max = PGD_CLUSTERS,
+        .gap_max = GAPS_A_SYMBOL * c->symbol_max + GAPS_MORE,
     };
     while (b->hash_slots < 2 * c->symbol_max)
         b->hash_slots *= 2;
-    uint64_t at = pgd_layout_body(sizeof *b, SYMBOL_FIELDS);
+    uint64_t at = pgd_layout_body(sizeof *b, BOARD_FIELDS);
     b->hash_offset = take(&at, b->hash_slots * sizeof(uint32_t));
     b->symbols_offset = take(&at, b->symbol_max * sizeof(struct pgd_symbol));
     b->counters_offset = take(&at, b->counter_count * sizeof(struct pgd_counter));
     b->errors_offset = take(&at, b->error_max * sizeof(struct pgd_error));
     b->segments_offset = take(&at, b->segment_max * sizeof(struct pgd_segment_entry));
     b->conns_offset = take(&at, b->conn_max * sizeof(struct pgd_conn));
+    b->gaps_offset = take(&at, (uint64_t)b->gap_max * sizeof(struct pgd_gap));
     return at;
 }
 
@@ -113,6 +136,11 @@ static struct pgd_error *errors_of(struct pgd_board_writer *w)
 static struct pgd_conn *conns_of(struct pgd_board_writer *w)
 {
     return (struct pgd_conn *)(w->map.base + w->board->conns_offset);
+}
+
+static struct pgd_gap *gaps_of(const struct pgd_board_writer *w)
+{
+    return (struct pgd_gap *)(w->map.base + w->board->gaps_offset);
 }
 
 /* ----------------------------------------------------------------------------------------- symbols */
@@ -284,12 +312,22 @@ static void repair_errors(struct pgd_board_writer *w)
             pgd__store_guarded(&errors_of(w)[i], &none, sizeof none / 8);
 }
 
+/* A gap record that was left half written knows nothing any more; the rows themselves still show the hole. */
+static void repair_gaps(struct pgd_board_writer *w)
+{
+    static const struct pgd_gap none = {0};
+    for (uint32_t i = 0; i < w->board->gap_max; i++)
+        if (shm_load64(&gaps_of(w)[i].seq) & 1)
+            pgd__store_guarded(&gaps_of(w)[i], &none, sizeof none / 8);
+}
+
 static void start_run(struct pgd_board_writer *w, const struct pgd_board_config *config)
 {
     struct pgd_board *b = w->board;
     start_counters(w);
     start_conns(w);
     repair_errors(w);
+    repair_gaps(w);
     shm_store64_release(&b->segment_count, 0);
     pgd__store_text(b->control, config->control, sizeof b->control);
     pgd__store_text(b->version, config->version, sizeof b->version);
@@ -325,8 +363,8 @@ static int own(struct pgd_board_writer *ret, struct previous *p, const struct pg
         .geometry = &board,
         .geometry_size = sizeof board,
         .geometry_fixed = offsetof(struct pgd_board, control),
-        .fields = symbol_fields,
-        .field_count = SYMBOL_FIELDS,
+        .fields = board_fields,
+        .field_count = BOARD_FIELDS,
     };
     struct pgd_board_writer w = {.epoch = owner->epoch, .mode = owner->mode, .gid = owner->gid};
     int r = pgd_segment_own(&w.map, owner, &layout);
@@ -410,6 +448,28 @@ void pgd_board_set_conn(struct pgd_board_writer *w, const struct pgd_conn *conn)
 {
     if (conn->cluster < w->board->conn_max)
         pgd__store_guarded(&conns_of(w)[conn->cluster], conn, sizeof *conn / 8);
+}
+
+void pgd_board_set_gap(struct pgd_board_writer *w, uint32_t row, const struct pgd_gap *gap)
+{
+    if (row >= w->board->gap_max)
+        return;
+    pgd__store_guarded(&gaps_of(w)[row], gap, sizeof *gap / 8);
+    if (row >= shm_load64(&w->board->gap_count))
+        shm_store64_release(&w->board->gap_count, row + 1u);
+}
+
+uint32_t pgd_board_gap_max(const struct pgd_board_writer *w)
+{
+    return w->board->gap_max;
+}
+
+bool pgd_board_old_gap(const struct pgd_board_writer *w, uint32_t row, struct pgd_gap *ret)
+{
+    if (row >= w->board->gap_max || row >= shm_load64(&w->board->gap_count))
+        return false;
+    memcpy(ret, &gaps_of(w)[row], sizeof *ret);
+    return ret->id != 0;
 }
 
 void pgd_board_set_run(struct pgd_board_writer *w, enum pgd_run_state state)

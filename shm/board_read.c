@@ -20,7 +20,8 @@ static bool board_valid(const struct pgd_board *b, uint64_t size)
            pgd__extent_fits(size, b->segments_offset, b->segment_max, sizeof(struct pgd_segment_entry),
                             sizeof(struct pgd_segment_entry)) &&
            pgd__extent_fits(size, b->conns_offset, b->conn_max, sizeof(struct pgd_conn),
-                            sizeof(struct pgd_conn));
+                            sizeof(struct pgd_conn)) &&
+           pgd__extent_fits(size, b->gaps_offset, b->gap_max, sizeof(struct pgd_gap), sizeof(struct pgd_gap));
 }
 
 static const struct pgd_board *live(const struct pgd_board_reader *r)
@@ -172,6 +173,25 @@ int pgd_board_conn(const struct pgd_board_reader *r, uint32_t cluster, struct pg
     conn.url[sizeof conn.url - 1] = '\0';
     conn.reason[sizeof conn.reason - 1] = '\0';
     *ret = conn;
+    return 0;
+}
+
+uint32_t pgd_board_gaps(const struct pgd_board_reader *r)
+{
+    return count_of(&live(r)->gap_count, r->board.gap_max);
+}
+
+int pgd_board_gap(const struct pgd_board_reader *r, uint32_t row, struct pgd_gap *ret)
+{
+    if (row >= pgd_board_gaps(r))
+        return -ENOENT;
+    struct pgd_gap gap;
+    if (!pgd__copy_guarded(&gap, r->map.base + r->board.gaps_offset + (uint64_t)row * sizeof gap,
+                           sizeof gap / 8))
+        return -EAGAIN;
+    if (gap.id == 0)
+        return -ENOENT;
+    *ret = gap;
     return 0;
 }
 

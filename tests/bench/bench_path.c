@@ -98,7 +98,7 @@ static void setup(struct bench *b)
     b->config.bus.errors = 8;
     b->config.bus.group = none;
     b->config.bus.mode = 0600;
-    struct feed_hooks hooks = {unheld, dropped, NULL};
+    struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
     struct worker_hooks worker_hooks = {engine_failed, drained, b};
     if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
         pgk_engine_new(&b->engine, b->plan, PGK_AUTO, err, sizeof err) < 0 ||

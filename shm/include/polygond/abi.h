@@ -24,7 +24,7 @@
 
 #define PGD_MAGIC     UINT64_C(0x444e4f47594c4f50) /* "POLYGOND" read as a little-endian word */
 #define PGD_ABI_MAJOR 1                            /* a reader refuses another major */
-#define PGD_ABI_MINOR 0                            /* a larger minor only adds fields */
+#define PGD_ABI_MINOR 1                            /* a larger minor only adds fields */
 
 #define PGD_LINE           64u       /* bytes of a bar line, a tape slot, a cache line */
 #define PGD_UNIT           128u      /* bytes of one indicator unit; a row has one or more */
@@ -76,7 +76,8 @@ enum pgd_record {
     PGD_REC_SLOT = 4,   /* tape slot, and the latest-record table */
     PGD_REC_LOG = 5,    /* change log slot */
     PGD_REC_DAY = 6,    /* struct pgd_day */
-    PGD_REC_SYMBOL = 7  /* struct pgd_symbol */
+    PGD_REC_SYMBOL = 7, /* struct pgd_symbol */
+    PGD_REC_GAP = 8     /* struct pgd_gap */
 };
 
 struct pgd_field {
@@ -190,7 +191,8 @@ PGD_STATIC_ASSERT(sizeof(struct pgd_bar) == PGD_LINE, "bar is a line");
 enum pgd_bar_flag {
     PGD_BAR_REST = 0x01, /* from REST (warm-up, fill), not from the stream */
     PGD_BAR_OTC = 0x02,
-    PGD_BAR_MADE = 0x04 /* forming bar only: made from trades or shorter bars here, not sent by the vendor */
+    PGD_BAR_MADE = 0x04, /* forming bar only: made from trades or shorter bars here, not sent by the vendor */
+    PGD_BAR_FILLED = 0x08 /* came late, from REST: the stream had a hole here */
 };
 
 /* Day figures that come with A and AM events, beside the ring. Guarded by `seq`: odd while being written. */
@@ -403,6 +405,52 @@ struct pgd_conn {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_conn) == 256, "conn is 256 bytes");
 
+/* Why there is a hole. */
+enum pgd_gap_why {
+    PGD_GAP_CONNECTION = 1, /* the connection was lost */
+    PGD_GAP_SILENCE = 2,    /* it was given up because nothing arrived any more */
+    PGD_GAP_RESTART = 3,    /* the daemon was away, or the symbol was not wanted for a while */
+    PGD_GAP_START = 4,      /* between the question for history and the subscription */
+    PGD_GAP_REFUSED = 5,    /* an event could not be read */
+    PGD_GAP_JUMP = 6,       /* the day's volume grew by more than the bars that came */
+    PGD_GAP_FOUND = 7       /* REST has a bar that the stream never sent */
+};
+
+enum pgd_gap_state { PGD_GAP_OPEN = 1, PGD_GAP_FILLING = 2, PGD_GAP_CLOSED = 3, PGD_GAP_UNFILLABLE = 4 };
+
+/* Why a hole stays one. */
+enum pgd_gap_reason {
+    PGD_GAP_NOT_ENTITLED = 1, /* the plan does not include these records over REST */
+    PGD_GAP_NO_SOURCE = 2,    /* REST has no such records */
+    PGD_GAP_TOO_LONG = 3,     /* longer than rest.fill_ticks_s */
+    PGD_GAP_OFF = 4,          /* REST, or filling, is off */
+    PGD_GAP_UNKNOWN = 5,      /* REST does not know the symbol */
+    PGD_GAP_FAILED = 6,       /* given up after several tries */
+    PGD_GAP_UNWANTED = 7      /* the symbol is not held any more */
+};
+
+/* A hole: records of one topic of one symbol that may be missing [main]. Guarded by `seq`: odd while being
+ * written. */
+struct pgd_gap {
+    uint64_t seq;
+    uint64_t id;     /* number of the hole, from 1; 0: the row was never used */
+    uint32_t symbol; /* index in the directory */
+    uint32_t topic;  /* one bit of enum pgd_topic */
+    int64_t from_ns; /* [from, to): times of the missing records, of bars their starts; ns since 1970 */
+    int64_t to_ns;   /* INT64_MAX: it still grows */
+    uint8_t why;     /* enum pgd_gap_why */
+    uint8_t state;   /* enum pgd_gap_state */
+    uint8_t reason;  /* enum pgd_gap_reason, 0: none */
+    uint8_t reserved0;
+    uint32_t tries;     /* times REST was asked */
+    int64_t opened_ns;  /* when it was noticed, ns since 1970 */
+    int64_t changed_ns; /* of the state */
+    uint64_t received;  /* rows that REST had for it */
+    uint64_t filled;    /* of these, records that were missing */
+    uint8_t reserved1[48];
+};
+PGD_STATIC_ASSERT(sizeof(struct pgd_gap) == 128, "gap is 128 bytes");
+
 enum pgd_run_state { PGD_RUN_STARTING = 1, PGD_RUN_RUNNING = 2, PGD_RUN_STOPPING = 3, PGD_RUN_STOPPED = 4 };
 
 /* Geometry and body of the board. */
@@ -428,14 +476,20 @@ struct pgd_board {
     uint32_t run_state; /* enum pgd_run_state */
     int64_t started_ns; /* ns since 1970 */
     char engine[96];    /* which engine runs, and why */
-    uint8_t reserved0[120];
+    /* [const] since minor 1; 0 before */
+    uint64_t gaps_offset; /* struct pgd_gap[gap_max] */
+    uint32_t gap_max;
+    uint32_t reserved1;
+    uint8_t reserved0[104];
     /* [main] */
     int64_t heartbeat_ns; /* CLOCK_BOOTTIME ns, stored every second */
     uint64_t symbol_count;
     uint64_t error_count;
     uint64_t segment_count;
     uint32_t notify; /* futex word: +1 when the directory or a state changes */
-    uint8_t reserved1[28];
+    uint32_t reserved3;
+    uint64_t gap_count; /* rows of the gap table used so far */
+    uint8_t reserved2[16];
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_board) == 512, "board is 512 bytes");
 

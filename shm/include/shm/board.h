@@ -71,6 +71,12 @@ void pgd_board_notify(struct pgd_board_writer *w); /* wakes those who wait for a
  * recent one goes. */
 void pgd_board_error(struct pgd_board_writer *w, const char *where, const char *text);
 
+/* Row `row` of the table of gaps (below gap_max; gap->seq ignored). The table of an adopted board is kept. */
+void pgd_board_set_gap(struct pgd_board_writer *w, uint32_t row, const struct pgd_gap *gap);
+uint32_t pgd_board_gap_max(const struct pgd_board_writer *w);
+/* What the run before left there: false when the row was never used. */
+bool pgd_board_old_gap(const struct pgd_board_writer *w, uint32_t row, struct pgd_gap *ret);
+
 static inline void pgd_count(struct pgd_board_writer *w, enum pgd_counter_id id, uint64_t add)
 {
     shm_store64(&w->counters[id].value,
@@ -112,6 +118,9 @@ uint32_t pgd_board_segments(const struct pgd_board_reader *r);
 int pgd_board_segment(const struct pgd_board_reader *r, uint32_t index,
                       struct pgd_segment_entry *ret) PGD_WARN_UNUSED;
 int pgd_board_conn(const struct pgd_board_reader *r, uint32_t cluster, struct pgd_conn *ret) PGD_WARN_UNUSED;
+/* Rows of the gap table used so far; one of them: -ENOENT past the end or never used. */
+uint32_t pgd_board_gaps(const struct pgd_board_reader *r);
+int pgd_board_gap(const struct pgd_board_reader *r, uint32_t row, struct pgd_gap *ret) PGD_WARN_UNUSED;
 /* Copies the dynamic part (pid, run_state, started_ns, engine, heartbeat_ns, counts, notify). */
 void pgd_board_get(const struct pgd_board_reader *r, struct pgd_board *ret);
 

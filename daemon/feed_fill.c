@@ -1,0 +1,72 @@
+/* Bars from REST, and the account of all that comes over it. */
+#include "feed_private.h"
+
+static void account(struct feed *f, enum pgd_counter_id outcome)
+{
+    feed_count(f, PGD_C_rest_rows);
+    feed_count(f, outcome == PGD_C_events_published   ? PGD_C_rest_published
+                  : outcome == PGD_C_events_duplicate ? PGD_C_rest_duplicate
+                                                      : PGD_C_rest_too_old);
+}
+
+void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
+                  size_t n)
+{
+    uint32_t series = symbols_index(f->symbols, symbol);
+    for (size_t i = 0; i < n; i++)
+        account(f, feed_place(f, segment, series, &bars[i], 0, PGD_CHANGE_HISTORY));
+}
+
+/* Not received in this run, hence not in the account. */
+void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
+                 size_t n)
+{
+    struct pgd_bars *rows = &f->bus->bars[segment];
+    uint32_t series = symbols_index(f->symbols, symbol);
+    int64_t last = feed_last_bar(f, symbol, segment);
+    size_t i = 0;
+    for (; i < n && bars[i].t <= last; i++)
+        (void)feed_place(f, segment, series, &bars[i], 0, PGD_CHANGE_HISTORY);
+    uint64_t head = pgd_bars_head(rows, series);
+    for (size_t j = i; j < n; j++)
+        pgd_bars_append(rows, series, &bars[j]);
+    if (i < n)
+        feed_note(f, segment, series, head, head + (n - i), PGD_CHANGE_APPEND | PGD_CHANGE_HISTORY);
+    pgd_count(&f->bus->board, PGD_C_bars_appended, n - i);
+    pgd_count(&f->bus->board, PGD_C_cache_rows, n);
+}
+
+size_t feed_fill_bars(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
+                      size_t n, int64_t from_ms, int64_t to_ms)
+{
+    uint32_t series = symbols_index(f->symbols, symbol);
+    size_t published = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool inside = bars[i].t >= from_ms && bars[i].t < to_ms;
+        enum pgd_counter_id outcome =
+            feed_place(f, segment, series, &bars[i], inside ? PGD_BAR_FILLED : 0, 0);
+        account(f, outcome);
+        published += outcome == PGD_C_events_published;
+    }
+    pgd_count(&f->bus->board, PGD_C_gap_records, published);
+    return published;
+}
+
+void feed_rest_refused(struct feed *f, uint64_t count)
+{
+    pgd_count(&f->bus->board, PGD_C_rest_rows, count);
+    pgd_count(&f->bus->board, PGD_C_rest_bad_rows, count);
+}
+
+void feed_rest_unwanted(struct feed *f, uint64_t count)
+{
+    pgd_count(&f->bus->board, PGD_C_rest_rows, count);
+    pgd_count(&f->bus->board, PGD_C_rest_unwanted, count);
+}
+
+void feed_covered(struct feed *f, struct symbol *symbol, unsigned segment, int64_t from_ms, int64_t to_ms)
+{
+    enum pgd_topic topic = (int)segment == f->seconds ? PGD_BARS_1S : PGD_BARS_1M;
+    if (f->hooks.covered && from_ms < to_ms)
+        f->hooks.covered(f->hooks.user, symbol, topic, from_ms * 1000000, to_ms * 1000000);
+}

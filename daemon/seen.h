@@ -1,0 +1,28 @@
+/* daemon/seen.h - which records were published lately: a bounded memory of exact identities.
+ *
+ * Sets of four in one cache line, the oldest of a set goes first. So a record is remembered for about as many
+ * others as the table has keys: one that is sent twice, or that REST has as well as the stream, is recognised
+ * within that distance and never mistaken for another. Allocates at the start only. Pure. */
+#ifndef DAEMON_SEEN_H
+#define DAEMON_SEEN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct seen;
+
+struct seen_key {
+    uint64_t a; /* never 0 */
+    uint64_t b;
+};
+
+/* At least `keys` keys. -ENOMEM. */
+int seen_new(struct seen **ret, uint32_t keys) __attribute__((warn_unused_result));
+void seen_free(struct seen *seen);
+
+bool seen_has(const struct seen *seen, struct seen_key key);
+void seen_put(struct seen *seen, struct seen_key key);  /* also when it is there: it then counts twice */
+bool seen_take(struct seen *seen, struct seen_key key); /* removes it once: was it there? */
+bool seen_empty(const struct seen *seen);               /* nothing was ever put in */
+
+#endif
