@@ -207,9 +207,9 @@ static struct row *squeeze(struct gaps *g)
 
 static struct row *fresh(struct gaps *g)
 {
-    if (g->used < g->max)
-        return &g->rows[g->used++];
     struct row *row = TAILQ_FIRST(&g->over);
+    if (g->used < g->max && (!row || row->gap.id != 0)) /* none that holds nothing */
+        return &g->rows[g->used++];
     if (!row)
         row = squeeze(g);
     if (row)

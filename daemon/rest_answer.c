@@ -168,13 +168,12 @@ void rest_deliver(struct rest *rest)
     rest_pump(rest);
 }
 
-static void page_bad(struct rest *rest, struct rest_job *job)
+static void page_bad(struct rest_job *job)
 {
     const struct page *page = &job->page;
     for (unsigned i = 0; i < page->bad_count; i++) {
         const struct page_bad *bad = &page->bad[i];
         job->bad_rows += bad->count;
-        rest_count(rest, "rest_bad_rows", bad->count);
         if (job->sink.bad)
             job->sink.bad(job->sink.user, bad->reason, (struct event_text){bad->raw, bad->raw_size},
                           bad->count);
@@ -219,7 +218,7 @@ static void page_arrived(struct rest *rest, struct rest_job *job, long status)
         return;
     }
     page_judge(job);
-    page_bad(rest, job);
+    page_bad(job);
     if (rest->freed || rest->stopped) {
         rest_job_done(job, rest->freed ? -ECANCELED : -EACCES, rest->freed ? 0 : 401, rest->refusal);
         return;

@@ -181,6 +181,55 @@ int pgd_get_conn(const struct pgd_client *client, enum pgd_cluster cluster, stru
     return pgd_board_conn(&client->board, (uint32_t)cluster, ret);
 }
 
+uint32_t pgd_gaps(const struct pgd_client *client)
+{
+    return pgd_board_gaps(&client->board);
+}
+
+int pgd_get_gap(const struct pgd_client *client, uint32_t row, struct pgd_gap *ret)
+{
+    return pgd_board_gap(&client->board, row, ret);
+}
+
+static const char *text_of(const char *const *texts, size_t count, unsigned i)
+{
+    return i < count && texts[i] ? texts[i] : "?";
+}
+
+const char *pgd_gap_why_text(unsigned why)
+{
+    static const char *const texts[] = {[PGD_GAP_CONNECTION] = "connection",
+                                        [PGD_GAP_SILENCE] = "silence",
+                                        [PGD_GAP_RESTART] = "restart",
+                                        [PGD_GAP_START] = "start",
+                                        [PGD_GAP_REFUSED] = "refused",
+                                        [PGD_GAP_JUMP] = "jump",
+                                        [PGD_GAP_FOUND] = "found"};
+    return text_of(texts, sizeof texts / sizeof texts[0], why);
+}
+
+const char *pgd_gap_state_text(unsigned state)
+{
+    static const char *const texts[] = {[PGD_GAP_OPEN] = "open",
+                                        [PGD_GAP_FILLING] = "filling",
+                                        [PGD_GAP_CLOSED] = "closed",
+                                        [PGD_GAP_UNFILLABLE] = "unfillable"};
+    return text_of(texts, sizeof texts / sizeof texts[0], state);
+}
+
+const char *pgd_gap_reason_text(unsigned reason)
+{
+    static const char *const texts[] = {[0] = "",
+                                        [PGD_GAP_NOT_ENTITLED] = "not entitled",
+                                        [PGD_GAP_NO_SOURCE] = "no source",
+                                        [PGD_GAP_TOO_LONG] = "too long",
+                                        [PGD_GAP_OFF] = "off",
+                                        [PGD_GAP_UNKNOWN] = "unknown",
+                                        [PGD_GAP_FAILED] = "failed",
+                                        [PGD_GAP_UNWANTED] = "unwanted"};
+    return text_of(texts, sizeof texts / sizeof texts[0], reason);
+}
+
 int32_t pgd_find(const struct pgd_client *client, const char *symbol)
 {
     return pgd_board_find(&client->board, symbol);

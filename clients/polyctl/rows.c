@@ -40,6 +40,14 @@ static struct cell *add_id(struct row *r, const char *name, uint64_t value, int 
     return c;
 }
 
+/* Came late, to fill a hole in the stream. */
+static void add_filled(struct row *r, bool filled)
+{
+    if (filled)
+        add(r, (struct cell){.name = "filled", .kind = CELL_FLAG, .flag = true})->flags =
+            CELL_NO_TEXT | CELL_NO_CSV;
+}
+
 /* Revisions after the first publication: rev counts by two from 2. */
 static void add_revision(struct row *r, const struct bar_row *from)
 {
@@ -92,6 +100,7 @@ void row_bar(struct row *r, const struct bar_row *from)
     for (unsigned i = 0; from->columns && i < k->count; i++)
         add_number(r, k->names[i], from->columns[i], 9, strcmp(k->units[i], "shares") == 0 ? CELL_AMOUNT : 0);
     add_revision(r, from);
+    add_filled(r, (b->flags & PGD_BAR_FILLED) != 0);
 }
 
 void row_trade(struct row *r, const char *symbol, const struct pgd_trade *t, int symbol_width)
@@ -115,6 +124,7 @@ void row_trade(struct row *r, const char *symbol, const struct pgd_trade *t, int
     add(r, CELL_U("flags", t->flags))->flags = CELL_NO_TEXT;
     add_id(r, "seq", t->seq, 10);
     add_id(r, "id", t->id, 0);
+    add_filled(r, (t->flags & PGD_FILLED) != 0);
 }
 
 void row_quote(struct row *r, const char *symbol, const struct pgd_quote *q, int symbol_width)
@@ -134,6 +144,7 @@ void row_quote(struct row *r, const char *symbol, const struct pgd_quote *q, int
         c->u = q->cond - 1u;
     add(r, CELL_U("flags", q->flags))->flags = CELL_NO_TEXT;
     add_id(r, "seq", q->seq, 10);
+    add_filled(r, (q->flags & PGD_FILLED) != 0);
 }
 
 void row_columns(struct row_columns *ret, const struct pgd_client *client, int stream)

@@ -1,5 +1,6 @@
 /* status.c - polyctl status: the daemon, its connections, what is not acknowledged. Reads the board, which a
  * dead or wedged daemon leaves behind; only the list of unacknowledged pairs asks the daemon. */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,46 @@ static bool split_pair(struct pair *ret, const char *line)
 {
     memset(ret, 0, sizeof *ret);
     return sscanf(line, "%15s %47s %15s %31s", ret->cluster, ret->symbol, ret->topic, ret->state) >= 3;
+}
+
+/* What became of all that was received, over streams and REST together. */
+struct account {
+    uint64_t received, published, duplicate, refused, waiting, gaps_open;
+};
+
+static struct account account_of(const struct pgd_client *client)
+{
+    static const struct {
+        const char *name;
+        size_t at;
+    } parts[] = {
+#define X(counter, member) {#counter, offsetof(struct account, member)}
+        X(events_received, received), X(rest_rows, received),         X(events_published, published),
+        X(rest_published, published), X(events_duplicate, duplicate), X(rest_duplicate, duplicate),
+        X(events_malformed, refused), X(events_refused, refused),     X(events_unwanted, refused),
+        X(events_too_old, refused),   X(events_counted, refused),     X(events_unknown, refused),
+        X(rest_bad_rows, refused),    X(rest_too_old, refused),       X(rest_unwanted, refused),
+        X(events_waiting, waiting),   X(gaps_open, gaps_open)};
+#undef X
+    struct account a = {0};
+    struct pgd_counter counter;
+    for (uint32_t i = 0; pgd_get_counter(client, i, &counter) == 0; i++)
+        for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
+            if (strncmp(counter.name, parts[k].name, sizeof counter.name) == 0)
+                *(uint64_t *)(void *)((char *)&a + parts[k].at) += counter.value;
+    return a;
+}
+
+static unsigned account_cells(struct cell *c, const struct account *a)
+{
+    unsigned n = 0;
+    c[n++] = CELL_U("received", a->received);
+    c[n++] = CELL_U("published", a->published);
+    c[n++] = CELL_U("duplicate", a->duplicate);
+    c[n++] = CELL_U("refused", a->refused);
+    c[n++] = CELL_U("waiting", a->waiting);
+    c[n++] = CELL_U("gaps_open", a->gaps_open);
+    return n;
 }
 
 static const char *health_word(const struct pgd_status *s)
@@ -108,7 +149,10 @@ static void print_json(const struct pgd_client *client, const struct pgd_status 
     const char *comma = "";
     printf("{");
     json_cells(stdout, cells, daemon_cells(cells, s));
-    printf(",\"connections\":[");
+    struct account account = account_of(client);
+    printf(",\"account\":{");
+    json_cells(stdout, cells, account_cells(cells, &account));
+    printf("},\"connections\":[");
     for (unsigned i = 1; i < PGD_CLUSTERS; i++) {
         if (!conn_get(client, i, &conn))
             continue;
@@ -168,6 +212,21 @@ static void print_daemon(const struct pgd_status *s)
     line("errors", text);
 }
 
+static void print_account(const struct pgd_client *client)
+{
+    char text[256];
+    struct account a = account_of(client);
+    int n = snprintf(text, sizeof text, "%llu received = %llu published + %llu duplicate + %llu refused",
+                     (unsigned long long)a.received, (unsigned long long)a.published,
+                     (unsigned long long)a.duplicate, (unsigned long long)a.refused);
+    if (a.waiting)
+        snprintf(text + n, sizeof text - (size_t)n, " + %llu waiting", (unsigned long long)a.waiting);
+    line("account", text);
+    snprintf(text, sizeof text, "%llu open%s", (unsigned long long)a.gaps_open,
+             a.gaps_open ? " (polyctl gaps)" : "");
+    line("gaps", text);
+}
+
 static void print_conn(const struct pgd_conn *conn)
 {
     char text[256], since[16], next[16], frame[16];
@@ -197,6 +256,7 @@ static void print_text(const struct pgd_client *client, const struct pgd_status 
 {
     struct pgd_conn conn;
     print_daemon(s);
+    print_account(client);
     for (unsigned i = 1; i < PGD_CLUSTERS; i++)
         if (conn_get(client, i, &conn))
             print_conn(&conn);

@@ -33,10 +33,16 @@ MAGIC = 0x444E4F47594C4F50
 ABI_MAJOR = 1
 LINE = 64
 KINDS = {"board": 1, "bars": 2, "tape": 3}
-RECORD_BAR, RECORD_UNIT, RECORD_SERIES, RECORD_SLOT, RECORD_LOG, RECORD_DAY, RECORD_SYMBOL = range(1, 8)
+RECORD_BAR, RECORD_UNIT, RECORD_SERIES, RECORD_SLOT, RECORD_LOG, RECORD_DAY, RECORD_SYMBOL, RECORD_GAP = range(1, 9)
 TYPES = {1: "B", 2: "H", 3: "I", 4: "Q", 5: "q", 6: "d", 7: "s"}
 SERIES_LIMIT = 65536
 CAPACITY_LIMIT = 16777216
+# By value, from 1.
+GAP_WORDS = {
+    "why": ("connection", "silence", "restart", "start", "refused", "jump", "found"),
+    "state": ("open", "filling", "closed", "unfillable"),
+    "reason": ("not entitled", "no source", "too long", "off", "unknown", "failed", "unwanted"),
+}
 STALL_S = 5.0
 TRIES = 1000
 CHANGE_HISTORY = 4
@@ -543,6 +549,25 @@ class Bus:
                 _, count, first, last, where, text = struct.unpack_from("=QQqq24s200s", data)
                 out.append({"count": count, "first_ns": first, "last_ns": last, "where": _text(where), "text": _text(text)})
         return out
+
+    def gaps(self, symbol=None):
+        """Holes in the data, oldest first, as dicts: times in ns, `to_ns` None while it grows; `why`, `state`, `reason` in words."""
+        offset, rows = struct.unpack_from("=QI", self.board.bytes, self.board.geometry_offset + 328)
+        rows = min(rows, self._word(488))
+        if rows:
+            _extent(self.board.size, offset, rows, 128, 128)
+        decode, out = self.board.decoder(RECORD_GAP, 128), []
+        for data in (self.board.guarded(offset + i * 128, 128) for i in range(rows)):
+            gap = decode(data) if data else {"id": 0}
+            if gap["id"] == 0 or symbol not in (None, self.name(gap["symbol"])):
+                continue
+            gap["symbol"] = self.name(gap["symbol"])
+            if gap["to_ns"] == 2**63 - 1:
+                gap["to_ns"] = None
+            for key, words in GAP_WORDS.items():
+                gap[key] = words[gap[key] - 1] if 0 < gap[key] <= len(words) else None
+            out.append(gap)
+        return sorted(out, key=lambda gap: gap["id"])
 
     def alive(self):
         """Whether a daemon holds the instance: asks for its lock, which needs no permission to take it."""

@@ -145,6 +145,29 @@ static void write_board(void)
                             .url = "wss://host/crypto",
                             .reason = "closed"};
     pgd_board_set_conn(&writer.board, &conn);
+    struct pgd_gap gap = {.id = 2,
+                          .symbol = 2,
+                          .topic = PGD_TRADES,
+                          .from_ns = INT64_C(1700000000000000005),
+                          .to_ns = INT64_MAX,
+                          .why = PGD_GAP_SILENCE,
+                          .state = PGD_GAP_OPEN,
+                          .opened_ns = 21,
+                          .changed_ns = 21};
+    pgd_board_set_gap(&writer.board, 0, &gap);
+    gap = (struct pgd_gap){.id = 1,
+                           .symbol = 1,
+                           .topic = PGD_BARS_1M,
+                           .from_ns = INT64_C(1700000000000000000),
+                           .to_ns = INT64_C(1700000000000000060),
+                           .why = PGD_GAP_CONNECTION,
+                           .state = PGD_GAP_CLOSED,
+                           .tries = 2,
+                           .opened_ns = 11,
+                           .changed_ns = 12,
+                           .received = 13,
+                           .filled = 14};
+    pgd_board_set_gap(&writer.board, 3, &gap); /* the rows between hold none */
 }
 
 /* Row 15 of symbol 0 as a writer leaves it that dies in a revision. */

@@ -21,7 +21,7 @@ import time
 MAGIC = 0x444E4F47594C4F50
 BOARD, BARS, TAPE = 1, 2, 3                                                    # PGD_KIND_...
 STALE = 2                                                                      # PGD_STATE_STALE
-REC_BAR, REC_UNIT, REC_SERIES, REC_SLOT, REC_LOG, REC_DAY, REC_SYMBOL = range(1, 8)
+REC_BAR, REC_UNIT, REC_SERIES, REC_SLOT, REC_LOG, REC_DAY, REC_SYMBOL, REC_GAP = range(1, 9)
 TYPES = {1: "B", 2: "H", 3: "I", 4: "Q", 5: "q", 6: "d", 7: "s"}               # PGD_U8 ... PGD_CHAR, as struct spells them
 LINE = 64
 SERIES_LIMIT, CAPACITY_LIMIT = 65536, 16777216
@@ -183,6 +183,8 @@ class Board:
         s.inside(self.errors_at, self.error_max, 256, 256)
         s.inside(self.segments_at, self.segment_max, 64, 64)
         s.inside(self.conns_at, self.conn_max, 256, 256)
+        self.gaps_at, self.gap_max = struct.unpack_from("<QI", s.map, s.geometry + 328)
+        s.inside(self.gaps_at, self.gap_max, 128, 128)
 
     def _count(self, offset, most):
         """A count in the file, never trusted beyond its table."""
@@ -261,6 +263,13 @@ class Board:
         keys = "cluster state since_ns next_try_ns last_frame_ns connects drops unacked attempts url reason".split()
         out = dict(zip(keys, CONN.unpack_from(data)[1:]))
         return dict(out, url=text(out["url"]), reason=text(out["reason"]))
+
+
+    def gaps(self):
+        """Holes by id."""
+        rows = [self.segment.guarded(self.gaps_at + 128 * i, 128) for i in range(self._count(488, self.gap_max))]
+        found = [self.segment.decode(REC_GAP, data) for data in rows if data]
+        return sorted((g for g in found if g["id"]), key=lambda g: g["id"])
 
 
 # ------------------------------------------------------------------------------------------------------------------------- tapes

@@ -135,6 +135,11 @@ def test_board(write):
     check("connection", board.conn(3), {
         "cluster": 3, "state": 6, "since_ns": 1, "next_try_ns": 2, "last_frame_ns": 3, "connects": 4, "drops": 5, "unacked": 6,
         "attempts": 7, "url": "wss://host/crypto", "reason": "closed"})
+    check("gaps", board.gaps(), [
+        {"id": 1, "symbol": 1, "topic": 8, "from_ns": NS, "to_ns": NS + 60, "why": 1, "state": 3, "reason": 0, "tries": 2,
+         "opened_ns": 11, "changed_ns": 12, "received": 13, "filled": 14},
+        {"id": 2, "symbol": 2, "topic": 1, "from_ns": NS + 5, "to_ns": 2**63 - 1, "why": 2, "state": 1, "reason": 0, "tries": 0,
+         "opened_ns": 21, "changed_ns": 21, "received": 0, "filled": 0}])
     check("segments", {n: (e["kind"], e["size"]) for n, e in board.segments().items()}, {
         n: (k, os.stat("/dev/shm/polygond.%s.%s" % (INSTANCE, n)).st_size)
         for n, k in (("bars.1m", 2), ("bars.1s", 2), ("trades", 3), ("quotes", 3))})

@@ -180,6 +180,28 @@ static int do_conn(const char *text)
     return 0;
 }
 
+/* gap ROW ID SYMBOL TOPIC FROM_MS TO_MS WHY STATE REASON TRIES FILLED; TO_MS 0: it grows */
+static int do_gap(const char *rest)
+{
+    struct pgd_gap g = {.opened_ns = INT64_C(1700000000000000000),
+                        .changed_ns = INT64_C(1700000001000000000)};
+    unsigned row, why, state, reason;
+    long long from, to;
+    unsigned long long id, filled;
+    if (sscanf(rest, "%u %llu %u %u %lld %lld %u %u %u %u %llu", &row, &id, &g.symbol, &g.topic, &from, &to,
+               &why, &state, &reason, &g.tries, &filled) != 11)
+        return -EINVAL;
+    g.id = id;
+    g.from_ns = from * 1000000;
+    g.to_ns = to ? to * 1000000 : INT64_MAX;
+    g.why = (uint8_t)why;
+    g.state = (uint8_t)state;
+    g.reason = (uint8_t)reason;
+    g.received = g.filled = filled;
+    pgd_board_set_gap(&writer.board, row, &g);
+    return 0;
+}
+
 static int reopen(bool larger)
 {
     set_beating(false);
@@ -230,6 +252,8 @@ static int obey(char *line)
         return do_flood(rest);
     if (strcmp(verb, "conn") == 0)
         return do_conn(rest);
+    if (strcmp(verb, "gap") == 0)
+        return do_gap(rest);
     if (strcmp(verb, "notify") == 0)
         pgd_board_notify(&writer.board);
     else if (strcmp(verb, "error") == 0)

@@ -38,12 +38,15 @@ def fill(bus):
     bus("conn 6 2 closed by peer: \"going away\"")
     bus("error frame refused, \"quoted\", \x07bell, na\u00efve")
     bus("count 12")
+    bus("gap 4 2 0 1 %d 0 2 1 0 0 0" % (T0 + 90000))
+    bus("gap 0 1 1 8 %d %d 1 3 0 1 3" % (T0, T0 + 180000))
+    bus("gap 1 3 0 2 %d %d 3 4 1 2 0" % (T0, T0 + 3600000))
 
 
 CASES = [(name + suffix, words + flag, {})
          for suffix, flag in (("", []), (".json", ["--json"]), (".csv", ["--csv"]))
          for name, words in (("get", ["get", "AAPL"]), ("list", ["list"]), ("segments", ["list", "--segments"]),
-                             ("errors", ["errors"]), ("stat", ["stat"]),
+                             ("errors", ["errors"]), ("stat", ["stat"]), ("gaps", ["gaps"]),
                              ("subscribe", ["subscribe", "AAPL", "BRK.B", "--from-start", "-n", "6"]),
                              ("subscribe_1s", ["subscribe", "AAPL", "--bars", "1s", "-n", "1"]),
                              ("trades", ["subscribe", "*", "--trades", "--from-start", "-n", "2"]),
@@ -56,6 +59,7 @@ CASES += [
     ("narrow_get", ["get", "AAPL", "-n", "1"], {"COLUMNS": "50"}),
     ("local", ["subscribe", "AAPL", "-n", "1", "--local"], {"TZ": "EST5EDT,M3.2.0,M11.1.0"}),
     ("history", ["subscribe", "AAPL", "--history=2", "-n", "2", "-j"], {}),
+    ("gaps_one", ["gaps", "BRK.B", "--json"], {}),
     ("get_one", ["get", "BRK.B", "-j", "-n", "1"], {}),
 ]
 

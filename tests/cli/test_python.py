@@ -51,6 +51,14 @@ def same_rows():
         assert p.find("MSFT") == 1 and p.find("NOPE") is None
         assert p.counters()["events_received"] == 12
         assert p.errors()[0]["text"] == "what went wrong"
+        assert p.gaps() == []
+        bus("gap 3 2 0 1 %d 0 2 1 0 0 0" % T0)
+        bus("gap 0 1 1 8 %d %d 1 4 3 2 5" % (T0, T0 + MINUTE))
+        gaps = p.gaps()
+        assert [(g["id"], g["symbol"], g["why"], g["state"], g["reason"]) for g in gaps] == [
+            (1, "MSFT", "connection", "unfillable", "too long"), (2, "AAPL", "silence", "open", None)], gaps
+        assert gaps[0]["to_ns"] == (T0 + MINUTE) * 10**6 and gaps[1]["to_ns"] is None and gaps[0]["filled"] == 5
+        assert p.gaps("AAPL") == gaps[1:]
         status = p.status()
         assert status["alive"] and status["run_state"] == "running" and status["engine"] == "cpu: for the test", status
         assert status["segments"] == ["bars.1m", "bars.1s", "trades", "quotes"] and status["heartbeat_age_s"] < 60

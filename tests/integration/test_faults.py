@@ -154,7 +154,7 @@ def malformed_events_are_dropped_alone():
         good = {"ev": "T", "sym": "CHAOS", "x": 4, "i": "1", "z": 3, "p": 10.5, "s": 100, "t": 1700000000000, "q": 1}
         bad = [dict(good, z={"odd": [1]}), dict(good, p="?"), dict(good, p=None), {"ev": "T"}, dict(good, s=-1), dict(good, t=1),
                {"ev": "ZZ", "sym": "CHAOS"}, dict(good, sym="OTHER")]
-        sim.ask("emit", json.dumps([good] + bad + [dict(good, q=2)]))
+        sim.ask("emit", json.dumps([good] + bad + [dict(good, i="2", q=2)]))
         until(lambda: d.counters()["trades"] == 2, "both good ones arrive")
         c = d.counters()
         check(c["events_received"] == 10, "ten were received")
@@ -164,8 +164,9 @@ def malformed_events_are_dropped_alone():
               "each bad one has its reason")
         for text in ('{"not":"an array', "42", '"x"', "[", '[1,2,"x",null]', "[[]]"):
             sim.ask("emit", text)
-        sim.ask("emit", json.dumps([dict(good, q=3)]))
+        sim.ask("emit", json.dumps([dict(good, i="3", q=3), dict(good, i="2", q=4)]))
         until(lambda: d.counters()["trades"] == 3, "the connection is still there")
+        check(d.counters()["events_duplicate"] == 1, "a trade is known by its id, not by its sequence number")
         check(connection(d)["drops"] == 0, "no drop")
 
 

@@ -8,7 +8,7 @@
 #define Q_DIGITS 10
 #define T_DIGITS 13
 
-enum patch_kind { PATCH_Q, PATCH_T, PATCH_END };
+enum patch_kind { PATCH_Q, PATCH_ID, PATCH_T, PATCH_END };
 
 struct patch {
     uint32_t at;    /* in the block */
@@ -23,8 +23,9 @@ struct sim_burst {
     size_t patch_count, patch_room;
     size_t *ends; /* of each message in the block */
     size_t messages;
-    uint64_t sent; /* events */
-    int64_t span;  /* ms a bar */
+    uint64_t sent;    /* events */
+    int64_t span;     /* ms a bar */
+    int64_t first_id; /* of this burst's trades: no two bursts send the same */
 };
 
 void sim_burst_free(struct sim_burst *burst)
@@ -48,7 +49,7 @@ static void placeholder(struct sim_burst *b, struct sim_text *out, uint32_t even
             abort();
     }
     b->patches[b->patch_count++] = (struct patch){(uint32_t)out->size, event, kind};
-    sim_text_add(out, "0000000000000", kind == PATCH_Q ? Q_DIGITS : T_DIGITS);
+    sim_text_add(out, "0000000000000", kind == PATCH_Q || kind == PATCH_ID ? Q_DIGITS : T_DIGITS);
 }
 
 static void add_price(struct sim_text *out, const char *key, int64_t price)
@@ -61,7 +62,7 @@ static void add_trade(struct sim_burst *b, struct sim_text *out, const struct si
                       int64_t price)
 {
     sim_text_printf(out, "{\"ev\":\"T\",\"sym\":\"%s\",\"x\":%u,\"i\":\"", s->stream, 4 + event % 15);
-    placeholder(b, out, event, PATCH_Q);
+    placeholder(b, out, event, PATCH_ID);
     sim_text_printf(out, "\",\"z\":%d", sim_event_tape(s));
     add_price(out, ",\"p\":", price);
     sim_text_printf(out, ",\"s\":%u%s,\"t\":", 1 + event * 37 % 500, event % 3 ? ",\"c\":[37]" : "");
@@ -158,8 +159,8 @@ static void patch(struct sim_burst *b)
         const struct patch *p = &b->patches[i];
         char *at = b->block.data + p->at;
         int64_t n = (int64_t)b->sent + p->event;
-        if (p->kind == PATCH_Q) {
-            put_digits(at, SIM_BURST_Q + n, Q_DIGITS);
+        if (p->kind == PATCH_Q || p->kind == PATCH_ID) {
+            put_digits(at, (p->kind == PATCH_Q ? SIM_BURST_Q : b->first_id) + n, Q_DIGITS);
             continue;
         }
         if (b->span == 0) {
@@ -221,6 +222,8 @@ int sim_burst_start(struct sim_session *session, const struct sim_burst_plan *pl
     int r = !symbols || !b ? -ENOMEM : found == 0 ? -ENOENT : 0;
     if (r == 0) {
         b->plan = *plan;
+        b->first_id = SIM_BURST_Q + (int64_t)session->sim->burst_ids;
+        session->sim->burst_ids += plan->events + plan->per_message;
         b->plan.symbols = found;
         b->plan.events += (plan->per_message - plan->events % plan->per_message) % plan->per_message;
         b->span = plan->topic == SIM_TOPIC_MINUTE ? SIM_MINUTE : plan->topic == SIM_TOPIC_SECOND ? 1000 : 0;

@@ -140,6 +140,18 @@ static void stock_trade(struct sim_text *out, const struct sim_symbol *s, int64_
     }
 }
 
+void sim_event_trade_id(struct sim_text *out, const struct sim_symbol *s, int64_t minute,
+                        const struct sim_trade *trade)
+{
+    if (s->asset != SIM_CRYPTO) {
+        sim_text_printf(out, "%u", trade->q);
+        return;
+    }
+    uint64_t id = sim_hash(s->key, (uint64_t)minute, trade->q);
+    sim_text_printf(out, "%08x-%04x-4%03x-a%03x-%08x%04x", (unsigned)(id >> 32), (unsigned)(id & 0xffff),
+                    trade->q & 0xfff, (unsigned)(id >> 16) & 0xfff, trade->q, (unsigned)trade->at & 0xffff);
+}
+
 static void crypto_trade(struct sim_text *out, const struct sim_symbol *s, int64_t minute,
                          const struct sim_trade *trade)
 {
@@ -149,10 +161,9 @@ static void crypto_trade(struct sim_text *out, const struct sim_symbol *s, int64
     key_size(out, "s", trade->size);
     key(out, "c");
     sim_text_str(out, sim_event_conditions(s, minute, trade));
-    uint64_t id = sim_hash(s->key, (uint64_t)minute, trade->q);
-    sim_text_printf(out, ",\"i\":\"%08x-%04x-4%03x-a%03x-%08x%04x\"", (unsigned)(id >> 32),
-                    (unsigned)(id & 0xffff), trade->q & 0xfff, (unsigned)(id >> 16) & 0xfff, trade->q,
-                    (unsigned)trade->at & 0xffff);
+    sim_text_str(out, ",\"i\":\"");
+    sim_event_trade_id(out, s, minute, trade);
+    sim_text_char(out, '"');
     key_int(out, "x", trade->exchange);
     key_int(out, "r", minute + trade->at + 12);
 }

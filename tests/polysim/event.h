@@ -44,6 +44,9 @@ int64_t sim_event_ns(const struct sim_symbol *symbol, int64_t minute, int32_t at
 /* Condition codes "[12,37]" of a trade, "" for none. */
 const char *sim_event_conditions(const struct sim_symbol *symbol, int64_t minute,
                                  const struct sim_trade *trade);
+/* A trade's id, the same whoever asks. */
+void sim_event_trade_id(struct sim_text *out, const struct sim_symbol *symbol, int64_t minute,
+                        const struct sim_trade *trade);
 int sim_event_tape(const struct sim_symbol *symbol);
 bool sim_event_fractional(int64_t size);
 

@@ -62,6 +62,7 @@ struct sim {
     uint64_t clock_origin; /* ns, of the loop's monotonic clock */
     int64_t stepped;       /* simulated ms, when speed is 0 */
     uint64_t next_id;
+    uint64_t burst_ids; /* trade ids given out to bursts */
 };
 
 /* The market's time, ms. */

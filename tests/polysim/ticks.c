@@ -33,8 +33,9 @@ static void add_trade(struct sim_text *out, const struct sim_symbol *s, int64_t 
     sim_text_char(out, '{');
     if (*conditions)
         sim_text_printf(out, "\"conditions\":%s,", conditions);
-    sim_text_printf(out, "\"exchange\":%u,\"id\":\"%u\",\"participant_timestamp\":%" PRId64, trade->exchange,
-                    trade->q, ns - 1000 * (1 + (trade->q & 1023)));
+    sim_text_printf(out, "\"exchange\":%u,\"id\":\"", trade->exchange);
+    sim_event_trade_id(out, s, minute, trade);
+    sim_text_printf(out, "\",\"participant_timestamp\":%" PRId64, ns - 1000 * (1 + (trade->q & 1023)));
     sim_rest_price(out, "price", trade->price, false);
     sim_rest_int(out, "sequence_number", trade->q);
     sim_rest_int(out, "sip_timestamp", ns);

@@ -121,6 +121,17 @@ PGD_API int pgd_get_counter(const struct pgd_client *client, uint32_t index,
                             struct pgd_counter *ret) PGD_CHECK;
 PGD_API int pgd_get_error(const struct pgd_client *client, uint32_t index, struct pgd_error *ret) PGD_CHECK;
 
+/* Holes in the data, by row from 0: those open, being filled, and some that are over. 0; -ENOENT: past the
+ * end (row >= pgd_gaps()), or the row holds none; -EAGAIN: it is being rewritten. Rows are in no order: `id`
+ * grows with the time of the finding, and a row can come to hold another hole. */
+PGD_API uint32_t pgd_gaps(const struct pgd_client *client);
+PGD_API int pgd_get_gap(const struct pgd_client *client, uint32_t row, struct pgd_gap *ret) PGD_CHECK;
+
+/* The words of a hole, for people: why there is one, its state, why it stays one. Never NULL. */
+PGD_API const char *pgd_gap_why_text(unsigned why);
+PGD_API const char *pgd_gap_state_text(unsigned state);
+PGD_API const char *pgd_gap_reason_text(unsigned reason);
+
 /* The connection of a cluster; state PGD_CONN_OFF when it has none. */
 PGD_API int pgd_get_conn(const struct pgd_client *client, enum pgd_cluster cluster,
                          struct pgd_conn *ret) PGD_CHECK;
