@@ -65,7 +65,6 @@ int cache_open(struct cache **ret, const struct cache_options *options)
     c->damaged = options->damaged;
     c->user = options->user;
     pthread_mutex_init(&c->trimming, NULL);
-    cache_map_guard();
     c->directory = strdup(options->directory);
     int r = c->directory ? open_folders(c, options->directory, options->host) : -ENOMEM;
     if (r < 0)
@@ -148,14 +147,12 @@ static const char *check_piece(struct cache_piece *p, const struct cache_key *ke
                                const struct cache_range *period, uint32_t flags)
 {
     struct cache_file_id id = {key->symbol, key->cluster, key->span_ms, *period, flags};
-    if (cache_map_copy(&p->map, 0, p->head, CACHE_FILE_HEADER) < 0)
-        return "shorter than a header";
-    const char *fault = cache_file_head(p->head, p->map.size, &p->head_size);
+    size_t first = p->file.size < CACHE_FILE_HEAD_MAX ? p->file.size : CACHE_FILE_HEAD_MAX;
+    if (cache_read_bytes(&p->file, 0, p->head, first) < 0)
+        return "cut short";
+    const char *fault = cache_file_head(p->head, p->file.size, &p->head_size);
     if (fault)
         return fault;
-    if (cache_map_copy(&p->map, CACHE_FILE_HEADER, p->head + CACHE_FILE_HEADER,
-                       p->head_size - CACHE_FILE_HEADER) < 0)
-        return "cut short";
     return cache_file_check(p->head, p->head_size, &id);
 }
 
@@ -166,7 +163,7 @@ int cache_piece_open(struct cache *c, const struct cache_key *key, int64_t t_ms,
     int r = path_of(path, key, t_ms, flags);
     if (r < 0)
         return r;
-    r = cache_map_open(&ret->map, c->home, path, cache_file_size(CACHE_ROWS_MAX));
+    r = cache_read_open(&ret->file, c->home, path, cache_file_size(CACHE_ROWS_MAX));
     if (r == -ENOENT || r == -ENOTDIR)
         return 0;
     if (r == -EINVAL || r == -ELOOP) {
@@ -186,23 +183,7 @@ int cache_piece_open(struct cache *c, const struct cache_key *key, int64_t t_ms,
 
 void cache_piece_close(struct cache_piece *piece)
 {
-    cache_map_close(&piece->map);
-}
-
-int cache_piece_block(struct cache *c, const struct cache_key *key, struct cache_piece *p, uint32_t block,
-                      struct pgd_bar *rows, const struct pgd_bar *next)
-{
-    const struct cache_file_header *h = cache_piece_header(p);
-    size_t first = (size_t)block * CACHE_FILE_BLOCK * sizeof *rows;
-    uint32_t count = cache_file_block_rows(p->head, block);
-    const char *fault = "cut short";
-    if (cache_map_copy(&p->map, p->head_size + first, rows, count * sizeof *rows) == 0)
-        fault = cache_file_block(p->head, block, rows);
-    if (!fault && next && rows[count - 1].t >= next->t)
-        fault = "rows out of order";
-    if (fault)
-        set_aside(c, key, h->period.from, h->flags, fault);
-    return fault ? 0 : 1;
+    cache_read_close(&piece->file);
 }
 
 int cache_buffer_reserve(struct cache_buffer *b, size_t rows)
@@ -219,29 +200,49 @@ int cache_buffer_reserve(struct cache_buffer *b, size_t rows)
     return 0;
 }
 
-int cache_piece_rows(struct cache *c, const struct cache_key *key, struct cache_piece *p,
-                     const struct cache_range *window, size_t limit, struct cache_buffer *b,
-                     size_t *ret_first, size_t *ret_end)
+size_t cache_piece_need(const struct cache_piece *p, size_t limit)
 {
-    size_t end = cache_piece_header(p)->rows, first = end;
-    if (cache_buffer_reserve(b, end) < 0)
-        return -ENOMEM;
-    for (uint32_t block = cache_file_blocks((uint32_t)end); block-- > 0;) {
-        size_t at = (size_t)block * CACHE_FILE_BLOCK;
-        const struct pgd_bar *next = first < cache_piece_header(p)->rows ? b->rows + first : NULL;
-        if (!cache_piece_block(c, key, p, block, b->rows + at, next))
-            return 0;
-        first = at;
-        while (end > first && b->rows[end - 1].t >= window->to)
-            end--;
-        if (end - first >= limit || b->rows[first].t < window->from)
-            break;
+    size_t all = cache_piece_header(p)->rows;
+    size_t skip = limit < all ? (all - limit) / CACHE_FILE_BLOCK * CACHE_FILE_BLOCK : 0;
+    return all - skip;
+}
+
+/* Rows from `skip` on, a multiple of a block. */
+static const char *read_rows(struct cache_piece *p, size_t skip, struct pgd_bar *rows)
+{
+    const struct cache_file_header *h = cache_piece_header(p);
+    size_t count = h->rows - skip;
+    if (cache_read_bytes(&p->file, p->head_size + skip * sizeof *rows, rows, count * sizeof *rows) < 0)
+        return "cut short";
+    for (size_t i = 0; i < count; i += CACHE_FILE_BLOCK) {
+        const char *fault = cache_file_block(p->head, (uint32_t)((skip + i) / CACHE_FILE_BLOCK), rows + i);
+        if (fault)
+            return fault;
+        if (i && rows[i].t <= rows[i - 1].t)
+            return "rows out of order";
     }
+    return NULL;
+}
+
+int cache_piece_rows(struct cache *c, const struct cache_key *key, struct cache_piece *p,
+                     const struct cache_range *window, size_t limit, struct pgd_bar *rows, size_t room,
+                     struct cache_part *ret)
+{
+    const struct cache_file_header *h = cache_piece_header(p);
+    size_t skip = h->rows - room, first = 0, end = room;
+    const char *fault = room ? read_rows(p, skip, rows) : NULL;
+    if (fault) {
+        set_aside(c, key, h->period.from, h->flags, fault);
+        return 0;
+    }
+    while (end > 0 && rows[end - 1].t >= window->to)
+        end--;
+    while (first < end && rows[first].t < window->from)
+        first++;
+    if (skip && first == 0 && end < limit)
+        return -ENOBUFS;
     if (end - first > limit)
         first = end - limit;
-    while (first < end && b->rows[first].t < window->from)
-        first++;
-    *ret_first = first;
-    *ret_end = end;
+    *ret = (struct cache_part){rows + first, end - first};
     return 1;
 }

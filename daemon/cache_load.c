@@ -100,21 +100,15 @@ static bool in_ranges(const struct cache_file_header *h, int64_t t)
     return false;
 }
 
-struct part {
-    const struct pgd_bar *rows;
-    size_t first, end;
-};
-
 /* What was fetched goes before what was imported. */
-static void merge(struct gather *g, const struct part *fetched, const struct part *imported,
+static void merge(struct gather *g, const struct cache_part *fetched, const struct cache_part *imported,
                   const struct cache_file_header *h)
 {
-    size_t i = fetched->end, j = imported->end;
-    while (i > fetched->first || j > imported->first) {
-        if (j > imported->first && h && in_ranges(h, imported->rows[j - 1].t)) {
+    size_t i = fetched->count, j = imported->count;
+    while (i > 0 || j > 0) {
+        if (j > 0 && h && in_ranges(h, imported->rows[j - 1].t)) {
             j--;
-        } else if (j == imported->first ||
-                   (i > fetched->first && fetched->rows[i - 1].t > imported->rows[j - 1].t)) {
+        } else if (j == 0 || (i > 0 && fetched->rows[i - 1].t > imported->rows[j - 1].t)) {
             g->out.rows[--g->start] = fetched->rows[--i];
         } else {
             g->out.rows[--g->start] = imported->rows[--j];
@@ -123,40 +117,85 @@ static void merge(struct gather *g, const struct part *fetched, const struct par
     }
 }
 
-/* Both files of one period. */
-static int gather_period(struct cache *c, const struct cache_key *key, struct gather *g, int64_t t_ms,
-                         const struct cache_range *window, size_t limit)
+struct source {
+    struct cache *cache;
+    const struct cache_key *key;
+    const struct cache_range *window;
+    size_t limit;
+};
+
+/* The usual case, one file: its rows are read to where they are wanted. */
+static int take_one(struct gather *g, const struct source *s, struct cache_piece *piece)
+{
+    struct cache_part part;
+    size_t have = g->out.room - g->start, need = cache_piece_need(piece, s->limit);
+    int r;
+    do {
+        if (push(g, need, have) < 0)
+            return -ENOMEM;
+        r = cache_piece_rows(s->cache, s->key, piece, s->window, s->limit, g->out.rows + g->start - need,
+                             need, &part);
+        need = cache_piece_header(piece)->rows;
+    } while (r == -ENOBUFS);
+    if (r <= 0)
+        return r;
+    struct pgd_bar *to = g->out.rows + g->start - part.count;
+    if (part.count && to != part.rows)
+        memmove(to, part.rows, part.count * sizeof *to);
+    g->start -= part.count;
+    g->raw |= part.count && (cache_piece_header(piece)->flags & CACHE_FILE_RAW);
+    return add_ranges(g, cache_piece_header(piece), s->window);
+}
+
+/* Both kinds: 1 when the rows are there. */
+static int take_part(struct gather *g, const struct source *s, struct cache_piece *piece, int kind,
+                     struct cache_part *ret)
+{
+    size_t need = cache_piece_need(piece, s->limit);
+    int r;
+    do {
+        if (cache_buffer_reserve(&g->pieces[kind], need) < 0)
+            return -ENOMEM;
+        r = cache_piece_rows(s->cache, s->key, piece, s->window, s->limit, g->pieces[kind].rows, need, ret);
+        need = cache_piece_header(piece)->rows;
+    } while (r == -ENOBUFS);
+    return r > 0 && add_ranges(g, cache_piece_header(piece), s->window) < 0 ? -ENOMEM : r;
+}
+
+static int take_both(struct gather *g, const struct source *s, struct cache_piece piece[2])
+{
+    struct cache_part part[2] = {0};
+    int there[2] = {0};
+    for (int kind = 0; kind < 2; kind++) {
+        there[kind] = take_part(g, s, &piece[kind], kind, &part[kind]);
+        if (there[kind] < 0)
+            return there[kind];
+    }
+    if (push(g, part[0].count + part[1].count, g->out.room - g->start) < 0)
+        return -ENOMEM;
+    merge(g, &part[0], &part[1], there[0] ? cache_piece_header(&piece[0]) : NULL);
+    return 0;
+}
+
+/* What the files of one period have. */
+static int gather_period(struct gather *g, const struct source *s, int64_t t_ms)
 {
     struct cache_piece piece[2];
-    struct part part[2] = {0};
-    int there[2] = {0};
-    int r = 0;
-    for (uint32_t kind = 0; kind < 2 && r >= 0; kind++) {
-        r = cache_piece_open(c, key, t_ms, kind ? CACHE_FILE_RAW : 0, &piece[kind]);
-        if (r <= 0)
-            continue;
-        r = cache_piece_rows(c, key, &piece[kind], window, limit, &g->pieces[kind], &part[kind].first,
-                             &part[kind].end);
-        there[kind] = r > 0;
-        part[kind].rows = g->pieces[kind].rows;
-        if (r > 0)
-            r = add_ranges(g, cache_piece_header(&piece[kind]), window);
-        cache_piece_close(&piece[kind]);
-    }
-    size_t have = g->out.room - g->start;
-    if (r >= 0)
-        r = push(g, part[0].end - part[0].first + part[1].end - part[1].first, have);
+    int r = cache_piece_open(s->cache, s->key, t_ms, 0, &piece[0]);
     if (r < 0)
         return r;
-    if (there[0] && !there[1]) {
-        size_t n = part[0].end - part[0].first;
-        g->start -= n;
-        if (n)
-            memcpy(g->out.rows + g->start, part[0].rows + part[0].first, n * sizeof *g->out.rows);
-    } else {
-        merge(g, &part[0], &part[1], there[0] ? cache_piece_header(&piece[0]) : NULL);
-    }
-    return 0;
+    bool fetched = r > 0;
+    r = cache_piece_open(s->cache, s->key, t_ms, CACHE_FILE_RAW, &piece[1]);
+    bool imported = r > 0;
+    if (fetched && imported)
+        r = take_both(g, s, piece);
+    else if (fetched || imported)
+        r = take_one(g, s, &piece[imported]);
+    if (fetched)
+        cache_piece_close(&piece[0]);
+    if (imported)
+        cache_piece_close(&piece[1]);
+    return r < 0 ? r : 0;
 }
 
 /* The first moment from `at` on that no range covers; where nothing can have happened counts as covered. */
@@ -244,10 +283,11 @@ int cache_load(struct cache *c, const struct cache_key *key, const struct cache_
     g->covered_count = g->known_count = 0;
     g->raw = false;
     struct cache_range window = {w->from_ms, w->to_ms};
+    struct source source = {c, key, &window, w->limit};
     int64_t end = w->to_ms;
     while (end > w->from_ms && g->out.room - g->start < w->limit) {
         struct cache_range period = cache_time_period(key->span_ms, end - 1);
-        int r = gather_period(c, key, g, end - 1, &window, w->limit);
+        int r = gather_period(g, &source, end - 1);
         if (r < 0)
             return r;
         end = period.from;

@@ -6,8 +6,8 @@
 
 #include "cache.h"
 #include "cache_file.h"
-#include "cache_map.h"
 #include "cache_name.h"
+#include "cache_read.h"
 
 #define CACHE_DAMAGED_MAX 16 /* files set aside that are kept */
 
@@ -38,7 +38,7 @@ static inline uint64_t cache_room(uint64_t size)
 
 /* One file, opened and its head checked. */
 struct cache_piece {
-    struct cache_map map;
+    struct cache_read file;
     _Alignas(8) uint8_t head[CACHE_FILE_HEAD_MAX];
     size_t head_size;
 };
@@ -53,22 +53,27 @@ int cache_piece_open(struct cache *cache, const struct cache_key *key, int64_t t
                      struct cache_piece *ret) __attribute__((warn_unused_result));
 void cache_piece_close(struct cache_piece *piece);
 
-/* Copies block `block` to `rows` and checks it: 1, or 0 after the file was set aside. `next`: the first row
- * of the block behind it, when that was read before. */
-int cache_piece_block(struct cache *cache, const struct cache_key *key, struct cache_piece *piece,
-                      uint32_t block, struct pgd_bar *rows, const struct pgd_bar *next);
-
-/* Rows of a piece in memory of its own. */
+/* Rows in memory that grows. */
 struct cache_buffer {
     struct pgd_bar *rows;
     size_t room;
 };
 int cache_buffer_reserve(struct cache_buffer *buffer, size_t rows) __attribute__((warn_unused_result));
 
-/* The rows of a piece at their places in `buffer`, from the end on until `limit` of them begin in `window`:
- * rows [*ret_first, *ret_end) are there and lie in the window. 1, 0 after the file was set aside, -ENOMEM. */
+/* Rows of a file: of those read, the ones in the window. */
+struct cache_part {
+    const struct pgd_bar *rows;
+    size_t count;
+};
+
+/* How many rows must be read to have the newest `limit`, when none of them lies behind the window. */
+size_t cache_piece_need(const struct cache_piece *piece, size_t limit);
+
+/* The newest rows of a piece that begin in `window`, `limit` at most. They are read to `rows`, which has room
+ * for `room` (what cache_piece_need said, or all there are). 1, 0 after the file was set aside, -ENOBUFS:
+ * more must be read, namely all. */
 int cache_piece_rows(struct cache *cache, const struct cache_key *key, struct cache_piece *piece,
-                     const struct cache_range *window, size_t limit, struct cache_buffer *buffer,
-                     size_t *ret_first, size_t *ret_end) __attribute__((warn_unused_result));
+                     const struct cache_range *window, size_t limit, struct pgd_bar *rows, size_t room,
+                     struct cache_part *ret) __attribute__((warn_unused_result));
 
 #endif

@@ -19,8 +19,8 @@ struct merge {
     const struct pgd_bar *bars;
     size_t count;
     struct cache_file_header header; /* of the new file */
-    struct cache_buffer old;
-    size_t old_first, old_end;
+    struct cache_buffer buffer;
+    struct cache_part old;
     struct cache_file_header old_header; /* rows 0 and no ranges when there is none */
     bool there;
 };
@@ -38,17 +38,20 @@ static int read_old(struct merge *m, uint32_t flags)
     struct cache_piece piece;
     struct cache_range all = {INT64_MIN, INT64_MAX};
     m->there = false;
-    m->old_first = m->old_end = 0;
+    m->old.count = 0;
     m->old_header.range_count = 0;
     int r = cache_piece_open(m->cache, m->key, m->period.from, flags, &piece);
     if (r <= 0)
         return r;
-    m->old_header = *cache_piece_header(&piece);
-    r = cache_piece_rows(m->cache, m->key, &piece, &all, SIZE_MAX, &m->old, &m->old_first, &m->old_end);
-    cache_piece_close(&piece);
-    m->there = r > 0;
+    uint32_t rows = cache_piece_header(&piece)->rows;
+    r = cache_buffer_reserve(&m->buffer, rows);
     if (r == 0)
-        m->old_header.range_count = 0;
+        r = cache_piece_rows(m->cache, m->key, &piece, &all, SIZE_MAX, m->buffer.rows, rows, &m->old);
+    if (r > 0) {
+        m->old_header = *cache_piece_header(&piece);
+        m->there = true;
+    }
+    cache_piece_close(&piece);
     return r < 0 ? r : 0;
 }
 
@@ -56,7 +59,7 @@ static int read_old(struct merge *m, uint32_t flags)
 static bool rewritten(const struct merge *m)
 {
     size_t j = 0;
-    for (size_t i = m->old_first; i < m->old_end; i++) {
+    for (size_t i = 0; i < m->old.count; i++) {
         const struct pgd_bar *old = &m->old.rows[i];
         if (old->t >= m->old_header.settled_ms || old->t >= m->range.to)
             return false;
@@ -111,8 +114,8 @@ static bool covered(const struct cache_file_header *h, int64_t t)
 /* Old rows outside the range and the new ones. Returns how many. */
 static size_t join_rows(const struct merge *m, struct pgd_bar *rows)
 {
-    size_t n = 0, i = m->old_first;
-    for (; i < m->old_end && m->old.rows[i].t < m->range.from; i++)
+    size_t n = 0, i = 0;
+    for (; i < m->old.count && m->old.rows[i].t < m->range.from; i++)
         if (covered(&m->header, m->old.rows[i].t))
             rows[n++] = m->old.rows[i];
     for (size_t j = 0; j < m->count; j++) {
@@ -121,7 +124,7 @@ static size_t join_rows(const struct merge *m, struct pgd_bar *rows)
         rows[n] = m->bars[j];
         rows[n++].rev = 0;
     }
-    for (; i < m->old_end; i++)
+    for (; i < m->old.count; i++)
         if (m->old.rows[i].t >= m->range.to && covered(&m->header, m->old.rows[i].t))
             rows[n++] = m->old.rows[i];
     return n;
@@ -130,9 +133,9 @@ static size_t join_rows(const struct merge *m, struct pgd_bar *rows)
 static bool unchanged(const struct merge *m, const struct pgd_bar *rows, size_t n)
 {
     const struct cache_file_header *a = &m->header, *b = &m->old_header;
-    return m->there && n == m->old_end - m->old_first && a->settled_ms == b->settled_ms &&
+    return m->there && n == m->old.count && a->settled_ms == b->settled_ms &&
            a->range_count == b->range_count && memcmp(a->ranges, b->ranges, sizeof a->ranges) == 0 &&
-           (n == 0 || memcmp(rows, m->old.rows + m->old_first, n * sizeof *rows) == 0);
+           (n == 0 || memcmp(rows, m->old.rows, n * sizeof *rows) == 0);
 }
 
 /* ------------------------------------------------------------------------------------------------------
@@ -183,7 +186,7 @@ static int write_new(struct merge *m, int dir)
     int r = cache_name_file(file, m->key->symbol, m->flags & CACHE_FILE_RAW);
     if (r < 0)
         return r;
-    size_t most = m->old_end - m->old_first + m->count;
+    size_t most = m->old.count + m->count;
     struct pgd_bar *rows = malloc((most ? most : 1) * sizeof *rows);
     if (!rows)
         return -ENOMEM;
@@ -309,7 +312,7 @@ int cache_store(struct cache *c, const struct cache_key *key, const struct cache
         first = end;
         r = merge_period(&m, f, settled);
     }
-    free(m.old.rows);
+    free(m.buffer.rows);
     if (r == -ESTALE) {
         cache_drop(c, key->symbol, key->cluster);
         cache_count(&c->stats.stale, 1);

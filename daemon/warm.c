@@ -13,6 +13,8 @@ struct question {
     struct question *next;
 };
 
+#define SPARE_MAX (WARM_BATCHES * WARM_BATCH_MAX)
+
 struct batch {
     uv_work_t work;
     struct warm *warm;
@@ -44,6 +46,8 @@ struct warm {
     bool closed;
     uint64_t skipped;
     uv_work_t trim;
+    struct cache_rows spare[SPARE_MAX]; /* their memory, for the next */
+    unsigned spare_count;
 };
 
 static void trim(uv_work_t *work)
@@ -93,13 +97,16 @@ static void load_batch(uv_work_t *work)
         }
 }
 
-static void answer(struct question *q, int error)
+static void answer(struct warm *w, struct question *q, int error)
 {
     struct warm_answer a = {q->rows.bars, q->rows.count, q->rows.ask_ms, error};
     if (error)
         a = (struct warm_answer){.ask_ms = q->want.window.from_ms, .error = error};
     q->done(q->user, &a);
-    cache_rows_fini(&q->rows);
+    if (q->rows.memory && q->want.window.limit <= WARM_BATCH_ROWS && w->spare_count < SPARE_MAX)
+        w->spare[w->spare_count++] = q->rows;
+    else
+        cache_rows_fini(&q->rows);
     free(q);
 }
 
@@ -115,7 +122,7 @@ static void batch_done(uv_work_t *work, int status)
     start(w); /* the threads go on while the rows are taken */
     while (q) {
         struct question *next = q->next;
-        answer(q, w->closed || status == UV_ECANCELED ? -ECANCELED : 0);
+        answer(w, q, w->closed || status == UV_ECANCELED ? -ECANCELED : 0);
         q = next;
     }
 }
@@ -146,6 +153,8 @@ static void start(struct warm *w)
         if (b->busy)
             continue;
         b->questions = take(w);
+        for (struct question *q = b->questions; q && w->spare_count; q = q->next)
+            q->rows = w->spare[--w->spare_count];
         b->busy = true;
         if (uv_queue_work(w->loop, &b->work, load_batch, batch_done) < 0)
             abort(); /* it fails for a NULL function alone */
@@ -255,12 +264,14 @@ void warm_close(struct warm *w)
     while (w->first) {
         struct question *q = w->first;
         w->first = q->next;
-        answer(q, -ECANCELED);
+        answer(w, q, -ECANCELED);
     }
     w->last = &w->first;
 }
 
 void warm_free(struct warm *w)
 {
+    for (unsigned i = 0; w && i < w->spare_count; i++)
+        cache_rows_fini(&w->spare[i]);
     free(w);
 }

@@ -17,7 +17,7 @@
 
 #include "cache.h"
 #include "cache_file.h"
-#include "cache_map.h"
+#include "cache_read.h"
 #include "unit/folder.h"
 
 #define MIN  INT64_C(60000)
@@ -425,17 +425,16 @@ static void test_a_file_cut_while_it_is_read(void **state)
 {
     (void)state;
     char path[512];
-    uint8_t rest[64];
-    struct cache_map map;
+    uint8_t bytes[64];
+    struct cache_read file;
     assert_int_equal(store_day(&aapl, 0, 100, false), 0);
     only_file(path, THE_FILE);
-    assert_int_equal(cache_map_open(&map, AT_FDCWD, path, 1 << 20), 0);
-    assert_int_equal(truncate(path, 0), 0);
-    cache_map_guard(); /* cmocka has handlers of its own */
-    assert_int_equal(cache_map_copy(&map, 0, rest, sizeof rest), -EIO);
-    assert_int_equal(cache_map_copy(&map, map.size, rest, 1), -ERANGE);
-    assert_int_equal(cache_map_copy(&map, 0, rest, map.size + 1), -ERANGE);
-    cache_map_close(&map);
+    assert_int_equal(cache_read_open(&file, AT_FDCWD, path, 1 << 20), 0);
+    assert_int_equal(cache_read_bytes(&file, file.size - sizeof bytes, bytes, sizeof bytes), 0);
+    assert_int_equal(truncate(path, (off_t)file.size - 1), 0);
+    assert_int_equal(cache_read_bytes(&file, file.size - sizeof bytes, bytes, sizeof bytes), -EIO);
+    assert_int_equal(cache_read_bytes(&file, file.size, bytes, 1), -EIO);
+    cache_read_close(&file);
 }
 
 static void test_a_full_disk_loses_nothing_but_the_copy(void **state)
