@@ -219,6 +219,12 @@ static void on_beat(void *user)
     cache_app_count(&app->cache, &app->bus);
 }
 
+static void on_cached(void *user)
+{
+    struct app *app = user;
+    feed_batch(app->feed, 0, 0);
+}
+
 static bool on_alive(void *user)
 {
     struct app *app = user;
@@ -414,7 +420,7 @@ static int open_net(struct app *app)
         struct rest_hooks hooks = {on_rest_count, on_rest_refused, app};
         r = rest_new(&app->rest, &app->loop, app->http, c, app->secret, &hooks);
         if (r == 0)
-            r = cache_app_open(&app->cache, &app->loop, c);
+            r = cache_app_open(&app->cache, &app->loop, c, on_cached, app);
         if (r == 0)
             r = history_new(&app->history, &app->bus, app->symbols, app->feed, app->rest, app->cache.warm,
                             pgk_plan_warmup(app->plan));

@@ -10,6 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
 #define STATE_EVERY 16u
 
 struct sizes {
@@ -262,4 +266,23 @@ int bus_find(const struct bus *bus, int64_t span_ms)
         if (bus->span_ms[i] == span_ms)
             return (int)i;
     return -1;
+}
+
+/* Whole pages around [at, at + size). A kernel that does not know the advice maps them when they are written.
+ */
+static void touch(uint8_t *at, size_t size)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)at / page * page, end = ((uintptr_t)at + size + page - 1) / page * page;
+    (void)madvise((void *)first, end - first, MADV_POPULATE_WRITE);
+}
+
+void bus_touch(const struct bus *bus, unsigned segment, uint32_t series, size_t rows)
+{
+    const struct pgd_bars_geometry *g = bus->bars[segment].geo;
+    uint8_t *base = bus->bars[segment].map.base + series * g->rows_stride;
+    if (rows > g->capacity)
+        rows = g->capacity;
+    touch(base + g->bar_offset, rows * g->bar_stride);
+    touch(base + g->unit_offset, rows * g->unit_stride);
 }

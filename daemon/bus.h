@@ -34,6 +34,10 @@ int bus_open(struct bus *ret, const struct config *config, const struct pgk_plan
              gid_t gid, char *err, size_t err_size) __attribute__((warn_unused_result));
 void bus_close(struct bus *bus);
 
+/* Maps the pages of a series' first `rows` rows, bars and indicators, ahead of their writing: done in one go
+ * it costs a tenth of the faults it saves. Any thread. */
+void bus_touch(const struct bus *bus, unsigned segment, uint32_t series, size_t rows);
+
 /* Index of a timespan's segment, -1 when it is not configured. */
 int bus_find(const struct bus *bus, int64_t span_ms);
 

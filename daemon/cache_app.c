@@ -31,7 +31,8 @@ static void on_damaged(void *user, const char *path, const char *why)
     log_event(LOG_CACHE, "set aside: %s: %s", path, why);
 }
 
-int cache_app_open(struct cache_app *part, uv_loop_t *loop, const struct config *config)
+int cache_app_open(struct cache_app *part, uv_loop_t *loop, const struct config *config,
+                   void (*batch)(void *user), void *user)
 {
     char directory[PATH_MAX] = "cache.directory";
     struct cache_options options;
@@ -48,7 +49,7 @@ int cache_app_open(struct cache_app *part, uv_loop_t *loop, const struct config 
         return 0;
     }
     log_event(LOG_CACHE, "%s, at most %u MiB", directory, config->cache.max_mb);
-    r = warm_new(&part->warm, loop, part->cache);
+    r = warm_new(&part->warm, loop, part->cache, batch, user);
     if (r < 0)
         cache_app_close(part);
     return r;

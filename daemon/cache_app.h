@@ -15,8 +15,8 @@ struct cache_app {
 };
 
 /* A cache that cannot be had (no place, no permission) is said, and done without. -ENOMEM. */
-int cache_app_open(struct cache_app *part, uv_loop_t *loop, const struct config *config)
-    __attribute__((warn_unused_result));
+int cache_app_open(struct cache_app *part, uv_loop_t *loop, const struct config *config,
+                   void (*batch)(void *user), void *user) __attribute__((warn_unused_result));
 void cache_app_count(const struct cache_app *part, struct bus *bus);
 
 /* As of warm_close and warm_free. */

@@ -2,8 +2,8 @@
  *
  * Read with pread, not through a mapping: bytes are copied before they are checked in any case (a file may be
  * changed under us), a file cut short is a short read and no SIGBUS, and with several threads a mapping a
- * file costs ten times as much as the copy, since all of them wait for the address space (docs/adr). Any
- * thread. */
+ * file costs several times as much as the copy, since all of them wait for the address space (docs/adr/0009).
+ * Any thread. */
 #ifndef DAEMON_CACHE_READ_H
 #define DAEMON_CACHE_READ_H
 

@@ -102,7 +102,8 @@ static void make_room(struct walk *w)
 {
     struct cache *c = w->cache;
     uint64_t most = c->max_bytes && w->bytes > c->max_bytes ? c->max_bytes / KEEP_DEN * KEEP_NUM : UINT64_MAX;
-    qsort(w->entries, w->count, sizeof *w->entries, by_use);
+    if (w->count)
+        qsort(w->entries, w->count, sizeof *w->entries, by_use);
     for (size_t i = 0; i < w->count; i++) {
         const struct entry *e = &w->entries[i];
         bool damaged = strncmp(e->path, "damaged/", 8) == 0;

@@ -14,6 +14,7 @@ struct job {
     struct symbol *symbol;
     unsigned segment;
     bool released;
+    bool lost;   /* rows, for want of memory */
     bool update; /* rows were there before: what came since is asked for */
     enum rest_class class;
     int64_t since;           /* ms: what is wanted begins here */
@@ -96,7 +97,6 @@ static void release(struct job *job)
         return;
     job->released = true;
     feed_release(job->history->feed, job->symbol, job->segment);
-    feed_batch(job->history->feed, 0, 0);
     symbols_show(job->history->symbols, job->symbol);
 }
 
@@ -109,6 +109,7 @@ static void on_rows(void *user, const struct rest_rows *rows)
         size_t room = job->room * 2 > job->count + rows->count ? job->room * 2 : job->count + rows->count;
         struct pgd_bar *more = realloc(job->rows, room * sizeof *more);
         if (!more) {
+            job->lost = true;
             feed_rest_unwanted(job->history->feed, rows->count);
             return;
         }
@@ -194,10 +195,11 @@ static void on_done(void *user, const struct rest_done *done)
         log_event(LOG_WARM, "history of %s %s: %zu rows", job->symbol->name, timespan, job->count);
     if (job->count)
         qsort(job->rows, job->count, sizeof *job->rows, by_start);
-    if (!done->error)
+    bool whole = !done->error && !job->lost;
+    if (whole && !done->bad_rows)
         keep_rows(job, done->rows >= job->limit);
     feed_history(h->feed, job->symbol, job->segment, job->rows, job->count);
-    if (!done->error)
+    if (whole)
         covered(job, done->rows >= job->limit);
     release(job);
     feed_batch(h->feed, 0, 0);
@@ -232,7 +234,8 @@ static int ask(struct job *job)
     return r == -EALREADY ? 0 : r;
 }
 
-/* Rows of the cache are published at once; REST is asked for what it has not. */
+/* Rows of the cache are published at once (the batch is ended by the cache's hook); REST is asked for what it
+ * has not. */
 static void on_cached(void *user, const struct warm_answer *answer)
 {
     struct job *job = user;
@@ -250,7 +253,6 @@ static void on_cached(void *user, const struct warm_answer *answer)
     }
     job->from = answer->ask_ms;
     if (job->from != INT64_MAX) {
-        feed_batch(h->feed, 0, 0);
         if (ask(job) < 0)
             log_event(LOG_REST, "history of %s cannot be asked for", job->symbol->name);
         return;
@@ -258,19 +260,25 @@ static void on_cached(void *user, const struct warm_answer *answer)
     pgd_count(&h->bus->board, PGD_C_cache_whole, 1);
     covered(job, false);
     release(job);
-    feed_batch(h->feed, 0, 0);
     job_free(job);
+}
+
+static void on_ready(void *user, size_t rows)
+{
+    const struct job *job = user;
+    bus_touch(job->history->bus, job->segment, symbols_index(job->history->symbols, job->symbol), rows);
 }
 
 static int look(struct job *job, int64_t now, size_t rows)
 {
+    size_t most = job->history->bus->bars[job->segment].geo->capacity - 1u;
     struct warm_question question = {
         .key = key_of(job),
-        .window = {job->from, now, job->update ? job->limit : rows, job->limit},
+        .window = {job->from, now, job->update ? most : rows, most},
         .urgent = job->class == REST_URGENT,
     };
-    question.window.limit = job->history->bus->bars[job->segment].geo->capacity - 1u;
-    return warm_ask(job->history->warm, &question, on_cached, job);
+    struct warm_hooks hooks = {on_ready, on_cached, job};
+    return warm_ask(job->history->warm, &question, &hooks);
 }
 
 /* `again`: the whole window, not from the cache. */
@@ -324,6 +332,7 @@ void history_tick(struct history *h)
     for (struct job *job = h->jobs; job; job = job->next)
         if (now >= job->deadline_ns)
             release(job);
+    feed_batch(h->feed, 0, 0);
 }
 
 unsigned history_pending(const struct history *h)

@@ -7,8 +7,7 @@
 struct question {
     struct warm_question want;
     char symbol[PGD_SYMBOL_MAX];
-    void (*done)(void *user, const struct warm_answer *answer);
-    void *user;
+    struct warm_hooks hooks;
     struct cache_rows rows;
     struct question *next;
 };
@@ -38,6 +37,8 @@ struct keep {
 struct warm {
     uv_loop_t *loop;
     struct cache *cache;
+    void (*batch)(void *user);
+    void *user;
     struct batch batches[WARM_BATCHES];
     struct question *first, **last;
     struct keep *keep_first, **keep_last;
@@ -56,13 +57,15 @@ static void trim(uv_work_t *work)
     cache_trim(w->cache);
 }
 
-int warm_new(struct warm **ret, uv_loop_t *loop, struct cache *cache)
+int warm_new(struct warm **ret, uv_loop_t *loop, struct cache *cache, void (*batch)(void *user), void *user)
 {
     struct warm *w = calloc(1, sizeof *w);
     if (!w)
         return -ENOMEM;
     w->loop = loop;
     w->cache = cache;
+    w->batch = batch;
+    w->user = user;
     w->last = &w->first;
     w->keep_last = &w->keep_first;
     for (unsigned i = 0; i < WARM_BATCHES; i++) {
@@ -90,11 +93,14 @@ uint64_t warm_skipped(const struct warm *w)
 static void load_batch(uv_work_t *work)
 {
     struct batch *b = work->data;
-    for (struct question *q = b->questions; q; q = q->next)
+    for (struct question *q = b->questions; q; q = q->next) {
         if (cache_load(b->warm->cache, &q->want.key, &q->want.window, &q->rows) < 0) {
             q->rows.count = 0;
             q->rows.ask_ms = q->want.window.from_ms;
         }
+        if (q->rows.count && q->hooks.ready)
+            q->hooks.ready(q->hooks.user, q->rows.count);
+    }
 }
 
 static void answer(struct warm *w, struct question *q, int error)
@@ -102,7 +108,7 @@ static void answer(struct warm *w, struct question *q, int error)
     struct warm_answer a = {q->rows.bars, q->rows.count, q->rows.ask_ms, error};
     if (error)
         a = (struct warm_answer){.ask_ms = q->want.window.from_ms, .error = error};
-    q->done(q->user, &a);
+    q->hooks.done(q->hooks.user, &a);
     if (q->rows.memory && q->want.window.limit <= WARM_BATCH_ROWS && w->spare_count < SPARE_MAX)
         w->spare[w->spare_count++] = q->rows;
     else
@@ -125,6 +131,7 @@ static void batch_done(uv_work_t *work, int status)
         answer(w, q, w->closed || status == UV_ECANCELED ? -ECANCELED : 0);
         q = next;
     }
+    w->batch(w->user);
 }
 
 /* The next questions, as many as fit, at least one. */
@@ -161,15 +168,14 @@ static void start(struct warm *w)
     }
 }
 
-int warm_ask(struct warm *w, const struct warm_question *question,
-             void (*done)(void *user, const struct warm_answer *answer), void *user)
+int warm_ask(struct warm *w, const struct warm_question *question, const struct warm_hooks *hooks)
 {
     if (w->closed)
         return -ECANCELED;
     struct question *q = calloc(1, sizeof *q);
     if (!q)
         return -ENOMEM;
-    *q = (struct question){.want = *question, .done = done, .user = user};
+    *q = (struct question){.want = *question, .hooks = *hooks};
     strncpy(q->symbol, question->key.symbol, sizeof q->symbol - 1);
     q->want.key.symbol = q->symbol;
     if (question->urgent) {

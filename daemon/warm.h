@@ -18,7 +18,9 @@
 
 struct warm;
 
-int warm_new(struct warm **ret, uv_loop_t *loop, struct cache *cache) __attribute__((warn_unused_result));
+/* `batch`: called on the loop after each batch of answers. */
+int warm_new(struct warm **ret, uv_loop_t *loop, struct cache *cache, void (*batch)(void *user), void *user)
+    __attribute__((warn_unused_result));
 
 /* Ends what waits (done with -ECANCELED); what is to be kept still is. Then the loop runs until all is done,
  * and warm_free frees. */
@@ -39,9 +41,15 @@ struct warm_answer {
     int error; /* 0, -ECANCELED */
 };
 
+struct warm_hooks {
+    /* On a thread of the pool, when so many rows have been found: room for them can be made. May be NULL. */
+    void (*ready)(void *user, size_t rows);
+    void (*done)(void *user, const struct warm_answer *answer);
+    void *user;
+};
+
 /* `done` comes once, never from within the call. -ENOMEM, -ECANCELED: closed. */
-int warm_ask(struct warm *warm, const struct warm_question *question,
-             void (*done)(void *user, const struct warm_answer *answer), void *user)
+int warm_ask(struct warm *warm, const struct warm_question *question, const struct warm_hooks *hooks)
     __attribute__((warn_unused_result));
 
 /* Keeps what was fetched: see cache_store. The rows are copied. `done` comes with the result, -ESTALE: all is

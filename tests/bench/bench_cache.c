@@ -230,6 +230,12 @@ static void on_room(uv_async_t *async)
     worker_kick(b->worker);
 }
 
+static void on_batch(void *user)
+{
+    struct bench *b = user;
+    feed_batch(b->feed, 0, 0);
+}
+
 static void open_daemon(struct bench *b)
 {
     static char timespan[] = "1m", none[] = "";
@@ -255,7 +261,7 @@ static void open_daemon(struct bench *b)
     if (symbols_new(&b->symbols, &b->bus.board, SYMBOLS) < 0 ||
         worker_new(&b->worker, &b->bus, b->engine, &worker_hooks) < 0 ||
         feed_new(&b->feed, &b->bus, b->symbols, b->worker, &hooks) < 0 || worker_start(b->worker) < 0 ||
-        warm_new(&b->warm, &b->loop, b->cache) < 0)
+        warm_new(&b->warm, &b->loop, b->cache, on_batch, b) < 0)
         die("out of memory");
 }
 
@@ -279,6 +285,11 @@ static void close_daemon(struct bench *b)
 
 static struct bench *the_bench;
 
+static void on_ready(void *user, size_t rows)
+{
+    bus_touch(&the_bench->bus, 0, symbols_index(the_bench->symbols, user), rows);
+}
+
 static void on_answer(void *user, const struct warm_answer *answer)
 {
     struct bench *b = the_bench;
@@ -286,7 +297,6 @@ static void on_answer(void *user, const struct warm_answer *answer)
     if (answer->count != ROWS)
         die("rows are missing");
     feed_cached(b->feed, user, 0, answer->bars, answer->count);
-    feed_batch(b->feed, 0, 0);
     b->answered++;
     int64_t ns = now_ns() - start;
     b->slice_ns += ns;
@@ -305,8 +315,9 @@ static void restart(struct bench *b, double *ret_published_ns, double *ret_compu
             die("symbols");
         symbol->held = true;
         feed_open_symbol(b->feed, symbol, false);
+        struct warm_hooks hooks = {on_ready, on_answer, symbol};
         struct warm_question q = {{symbol->name, PGD_STOCKS, MINUTE}, w, false};
-        if (warm_ask(b->warm, &q, on_answer, symbol) < 0)
+        if (warm_ask(b->warm, &q, &hooks) < 0)
             die("out of memory");
     }
     while (b->answered < SYMBOLS) {
