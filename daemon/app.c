@@ -57,6 +57,9 @@ void app_stop(struct app *app, int exit_code)
         rest_free(app->rest, part_closed, app);
         app->rest = NULL;
     }
+    app->closing++;
+    if (!gaps_app_stop(app, part_closed, app))
+        app->closing--;
     if (app->control) {
         app->closing++;
         control_free(app->control, part_closed, app);
@@ -215,6 +218,7 @@ static void on_beat(void *user)
     worker_kick(app->worker);
     if (app->history)
         history_tick(app->history);
+    gaps_app_tick(app);
     demand_tick(app->demand);
     cache_app_count(&app->cache, &app->bus);
 }
@@ -403,9 +407,15 @@ static int open_core(struct app *app)
     int r = symbols_new(&app->symbols, &app->bus.board, app->config->bus.symbols);
     if (r == 0)
         r = worker_new(&app->worker, &app->bus, app->engine, &worker_hooks);
-    struct feed_hooks hooks = {.unheld = on_unheld, .dropped = on_dropped, .user = app};
+    struct feed_hooks hooks = {.unheld = on_unheld,
+                               .dropped = on_dropped,
+                               .hole = gaps_app_hole,
+                               .covered = gaps_app_covered,
+                               .user = app};
     if (r == 0)
         r = feed_new(&app->feed, &app->bus, app->symbols, app->worker, &hooks);
+    if (r == 0)
+        r = gaps_app_open(app);
     if (r == 0)
         r = worker_start(app->worker);
     return r < 0 ? failed(APP_FAILED, LOG_FATAL, strerror(-r)) : 0;
@@ -429,6 +439,8 @@ static int open_net(struct app *app)
         struct demand_hooks hooks = {on_take, app};
         r = demand_new(&app->demand, app->symbols, app->rest, &hooks);
     }
+    if (r == 0)
+        r = gaps_app_net(app);
     return r < 0 ? failed(APP_FAILED, LOG_FATAL, strerror(-r)) : 0;
 }
 
@@ -473,6 +485,7 @@ static int open_clusters(struct app *app)
         cluster_take_list(&app->clusters[c->name], c->symbols, c->symbols_count);
     }
     take_adopted(app);
+    gaps_app_started(app);
     for (int i = 0; i < PGD_CLUSTERS; i++)
         if (app->clusters[i].stream)
             stream_start(app->clusters[i].stream);
@@ -536,6 +549,7 @@ static void close_all(struct app *app)
     history_free(app->history);
     cache_app_close(&app->cache);
     demand_free(app->demand);
+    gaps_app_free(app);
     worker_free(app->worker);
     feed_free(app->feed);
     log_hook(NULL, NULL);

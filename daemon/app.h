@@ -9,6 +9,7 @@
 #include "control.h"
 #include "demand.h"
 #include "feed.h"
+#include "gaps_app.h"
 #include "health.h"
 #include "history.h"
 #include "http.h"
@@ -40,6 +41,7 @@ struct app {
     struct symbols *symbols;
     struct worker *worker;
     struct feed *feed;
+    struct gaps_app gaps;
     struct http *http;
     struct rest *rest; /* NULL: off */
     struct cache_app cache;

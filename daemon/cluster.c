@@ -38,9 +38,22 @@ static void changed(struct cluster *c, const struct symbol *symbol)
     pgd_board_notify(&c->app->bus.board);
 }
 
+static bool is_warm(const struct cluster *c)
+{
+    return c->app->history && c->app->config->rest.warm;
+}
+
+/* What a wildcard brings already needs no acknowledgement of its own. */
+static void hold_wild(struct cluster *c, const struct symbol *symbol, uint32_t topics)
+{
+    for (uint32_t bit = PGD_TRADES; bit <= PGD_VALUES; bit <<= 1)
+        if (topics & c->wild_acked & bit)
+            gaps_watch_held(c->app->gaps.watch, symbol, (enum pgd_topic)bit);
+}
+
 static void take_in(struct cluster *c, struct symbol *symbol)
 {
-    bool warm = c->app->history && c->app->config->rest.warm;
+    bool warm = is_warm(c);
     symbol->held = true;
     feed_open_symbol(c->app->feed, symbol, warm);
     if (warm && history_want(c->app->history, symbol, REST_BACKFILL) < 0)
@@ -59,8 +72,12 @@ int cluster_take(struct cluster *c, struct symbol **ret, const char *name, uint3
     if (r < 0)
         return r;
     bool fresh = !symbol->held;
+    uint32_t more = fresh ? usable : usable & ~symbol->wanted;
     if (fresh)
         take_in(c, symbol);
+    if (!c->rest_only)
+        gaps_watch_wanted(c->app->gaps.watch, symbol, more, is_warm(c));
+    hold_wild(c, symbol, more);
     symbol->wanted |= usable;
     symbol->refused &= ~usable;
     symbol->acked |= c->wild_acked & usable;
@@ -100,6 +117,7 @@ void cluster_drop(struct cluster *c, struct symbol *symbol)
 {
     if (c->stream)
         stream_unsubscribe(c->stream, symbol->name, symbol->wanted);
+    gaps_watch_unwanted(c->app->gaps.watch, symbol, symbol->wanted);
     symbol->wanted = 0;
     symbol->acked = 0;
     symbol->held = false;
@@ -114,6 +132,8 @@ struct symbol *cluster_unheld(struct cluster *c, struct event_text wire)
         symbols_add(c->app->symbols, &symbol, name, c->name) < 0)
         return NULL;
     take_in(c, symbol);
+    gaps_watch_wanted(c->app->gaps.watch, symbol, c->wild, is_warm(c));
+    hold_wild(c, symbol, c->wild);
     symbol->wanted |= c->wild;
     symbol->acked |= c->wild_acked;
     changed(c, symbol);
@@ -134,8 +154,16 @@ void cluster_poll(struct cluster *c)
 
 /* ----------------------------------------------------------------------------------------- stream's hooks */
 
-static void set_pair(struct symbol *symbol, enum pgd_topic topic, int how)
+/* Given back without having been unwanted: the connection is lost. */
+static void set_pair(struct cluster *c, struct symbol *symbol, enum pgd_topic topic, int how)
 {
+    struct gaps_watch *watch = c->app->gaps.watch;
+    if (how > 0)
+        gaps_watch_held(watch, symbol, topic);
+    else if (how < 0)
+        gaps_watch_refused(watch, symbol, topic);
+    else if ((symbol->wanted & symbol->acked & (uint32_t)topic) && !c->app->stopping)
+        gaps_watch_lost(watch, symbol, topic, c->silent);
     symbol->acked &= ~(uint32_t)topic;
     symbol->refused &= ~(uint32_t)topic;
     if (how > 0)
@@ -148,6 +176,8 @@ static void on_pair(void *user, const char *name, enum pgd_topic topic, int how,
 {
     struct cluster *c = user;
     struct symbols *symbols = c->app->symbols;
+    if (how > 0)
+        c->silent = false;
     if (how < 0)
         log_event(LOG_SUBSCRIBE_REFUSED, "%s: %s.%s: %s", config_cluster_name(c->name),
                   stream_topic(c->name, topic), name, message && message[0] ? message : "not acknowledged");
@@ -156,14 +186,14 @@ static void on_pair(void *user, const char *name, enum pgd_topic topic, int how,
         for (uint32_t i = 0; i < symbols_count(symbols); i++) {
             struct symbol *symbol = symbols_at(symbols, i);
             if (symbol->held && symbol->cluster == c->name && (symbol->wanted & topic))
-                set_pair(symbol, topic, how);
+                set_pair(c, symbol, topic, how);
         }
         return;
     }
     struct symbol *symbol = symbols_find(symbols, name);
     if (!symbol)
         return;
-    set_pair(symbol, topic, how);
+    set_pair(c, symbol, topic, how);
     changed(c, symbol);
     demand_settled(c->app->demand, symbol, message);
 }
@@ -185,6 +215,10 @@ static void on_conn(void *user, const struct pgd_conn *conn)
 static void on_count(void *user, const char *what, uint64_t add)
 {
     struct cluster *c = user;
+    if (strcmp(what, "ws_idle_drops") == 0)
+        c->silent = true;
+    else if (strcmp(what, "ws_drops") == 0)
+        feed_lost(c->app->feed, c->name);
     app_count(c->app, what, add);
 }
 
@@ -204,6 +238,7 @@ static void go_on_over_rest(struct cluster *c)
         struct symbol *symbol = symbols_at(c->app->symbols, i);
         if (!symbol->held || symbol->cluster != c->name)
             continue;
+        gaps_watch_unwanted(c->app->gaps.watch, symbol, symbol->wanted);
         symbol->wanted &= topics_possible(c);
         symbol->acked = symbol->wanted;
         symbol->refused = 0;

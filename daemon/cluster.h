@@ -18,6 +18,7 @@ struct cluster {
     uint32_t wild;                       /* topics wanted of every symbol */
     uint32_t wild_acked;
     bool rest_only;
+    bool silent; /* the last connection was given up because nothing arrived */
     enum stream_stop stopped;
 };
 

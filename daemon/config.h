@@ -58,8 +58,13 @@ struct config_rest {
     uint32_t denied_hours; /* a ticker and timespan answered with 403 is not asked for again for so long */
     uint32_t timeout_s;
     uint32_t max_body_bytes;
-    bool warm;       /* fetch history for the indicators at start and for new symbols */
-    uint32_t poll_s; /* a cluster without a WebSocket: ask for new bars every so often, 0: 60 */
+    bool warm;                /* fetch history for the indicators at start and for new symbols */
+    bool fill;                /* holes in the stream's data */
+    uint32_t fill_after_ms;   /* after a hole's end */
+    uint32_t fill_ticks_s;    /* longest hole in trades and quotes that is filled, 0: none */
+    uint32_t recheck_minutes; /* bars so recent are compared with REST again, 0: none */
+    uint32_t recheck_s;       /* each symbol's so often */
+    uint32_t poll_s;          /* a cluster without a WebSocket: ask for new bars every so often, 0: 60 */
 };
 
 struct config_cache {

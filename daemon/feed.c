@@ -101,8 +101,12 @@ static void note_time(struct feed_source *source, const struct event *e)
     int64_t t = e->class == EVENT_CLASS_TRADE   ? e->trade.t
                 : e->class == EVENT_CLASS_QUOTE ? e->quote.t
                                                 : e->bar.bar.t * 1000000;
-    if (t > source->newest_ns && t <= source->feed->now_ns + AHEAD_NS)
+    if (t > source->feed->now_ns + AHEAD_NS)
+        return;
+    if (t > source->newest_ns)
         source->newest_ns = t;
+    if (e->class != EVENT_CLASS_BAR && t > source->tick_ns)
+        source->tick_ns = t;
 }
 
 static void on_event(void *user, const struct event *e)
@@ -141,7 +145,7 @@ static void miss(struct feed *f, struct symbol *symbol, const struct event *e)
                            : e->class == EVENT_CLASS_QUOTE ? PGD_QUOTES
                            : feed_is_second(e->type)       ? PGD_BARS_1S
                                                            : PGD_BARS_1M;
-    int64_t from = feed_known_until(f, symbol, topic);
+    int64_t from = feed_known_until(f, symbol, topic, false);
     if (e->class <= EVENT_CLASS_BAR && e->type != EVENT_V && from != 0 && f->hooks.hole)
         f->hooks.hole(f->hooks.user, symbol, topic, from, feed_now_ms(f) * 1000000, PGD_GAP_REFUSED);
 }
@@ -198,7 +202,7 @@ int feed_segment(const struct feed *f, enum pgd_topic topic, int64_t *ret_span_n
     return segment;
 }
 
-int64_t feed_known_until(const struct feed *f, const struct symbol *symbol, enum pgd_topic topic)
+int64_t feed_known_until(const struct feed *f, const struct symbol *symbol, enum pgd_topic topic, bool alone)
 {
     const struct feed_mark *m = &f->marks[symbols_index(f->symbols, symbol)];
     int64_t newest = f->sources[symbol->cluster].newest_ns;
@@ -208,8 +212,13 @@ int64_t feed_known_until(const struct feed *f, const struct symbol *symbol, enum
     if (segment >= 0)
         own = m->bar_ms[segment] ? m->bar_ms[segment] * 1000000 + span : 0;
     int64_t others = newest - (segment >= 0 ? span + BARS_LATE_NS : TICKS_LATE_NS);
-    int64_t known = newest != 0 && others > own ? others : own;
+    int64_t known = !alone && newest != 0 && others > own ? others : own;
     return known - known % (segment >= 0 ? span : INT64_C(1000000));
+}
+
+int64_t feed_tick_ns(const struct feed *f, enum pgd_cluster cluster)
+{
+    return f->sources[cluster].tick_ns;
 }
 
 void feed_lost(struct feed *f, enum pgd_cluster cluster)

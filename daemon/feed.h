@@ -85,8 +85,14 @@ void feed_rest_unwanted(struct feed *feed, uint64_t count);
 int64_t feed_last_bar(const struct feed *feed, const struct symbol *symbol, unsigned segment);
 
 /* The newest time up to which the stream has surely delivered this topic of the symbol, in ns; of bars: the
- * first start that may be missing. 0: unknown, nothing ever came. */
-int64_t feed_known_until(const struct feed *feed, const struct symbol *symbol, enum pgd_topic topic);
+ * first start that may be missing. 0: unknown, nothing ever came. `alone`: as its own records say, not as
+ * those of the cluster's other symbols do; of an earlier run and of a time when it was not subscribed only
+ * they tell. */
+int64_t feed_known_until(const struct feed *feed, const struct symbol *symbol, enum pgd_topic topic,
+                         bool alone);
+
+/* Time of the newest trade or quote that a cluster's stream brought, ns; 0: none. */
+int64_t feed_tick_ns(const struct feed *feed, enum pgd_cluster cluster);
 
 /* The connection of a cluster broke: what is known of the day's volumes is no measure any more. */
 void feed_lost(struct feed *feed, enum pgd_cluster cluster);

@@ -18,6 +18,7 @@ struct feed_source {
     struct feed *feed;
     enum pgd_cluster cluster;
     int64_t newest_ns; /* of the records the stream brought */
+    int64_t tick_ns;   /* of the trades and quotes among them */
 };
 
 /* What the stream brought last of a symbol. 0: nothing yet. */

@@ -418,6 +418,14 @@ uint32_t gaps_due(struct gaps *g, uint32_t topics, int64_t clock, int64_t *ret_w
     return GAPS_NONE;
 }
 
+void gaps_put_off(struct gaps *g, uint32_t number, int64_t due)
+{
+    struct row *row = &g->rows[number];
+    unqueue(g, row);
+    row->due = due;
+    queue(g, row);
+}
+
 void gaps_take(struct gaps *g, uint32_t number, int64_t now_ns)
 {
     struct row *row = &g->rows[number];

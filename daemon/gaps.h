@@ -57,6 +57,9 @@ void gaps_drop(struct gaps *gaps, uint32_t symbol, enum pgd_topic topic, enum pg
  * there may be one, INT64_MAX: not before something changes. */
 uint32_t gaps_due(struct gaps *gaps, uint32_t topics, int64_t clock, int64_t *ret_wake);
 
+/* Not yet: it is due later. */
+void gaps_put_off(struct gaps *gaps, uint32_t row, int64_t due);
+
 /* Its life from there: being filled; then over, open again, or given up. `from_ns` of gaps_again: what came
  * before it is there. */
 void gaps_take(struct gaps *gaps, uint32_t row, int64_t now_ns);
