@@ -157,6 +157,15 @@ static int read_file(const char *path, char **ret, size_t *ret_size)
     return r;
 }
 
+static int add_text(struct layers *l, const char *name, const char *text, size_t size)
+{
+    struct config_node *tree = NULL;
+    int r = config_tree_parse(&tree, name, text, size, l->err, l->err_size);
+    if (r == 0)
+        config_tree_merge(l->root, tree);
+    return r;
+}
+
 /* Lays the file on what is there; takes `name`. */
 static int add_file(struct layers *l, char *name)
 {
@@ -169,13 +178,9 @@ static int add_file(struct layers *l, char *name)
         return r;
     }
     l->names[l->count++] = name;
-    struct config_node *tree = NULL;
-    r = config_tree_parse(&tree, name, text, size, l->err, l->err_size);
+    r = add_text(l, name, text, size);
     free(text);
-    if (r < 0)
-        return r;
-    config_tree_merge(l->root, tree);
-    return 0;
+    return r;
 }
 
 static int is_dropin(const struct dirent *entry)
@@ -292,20 +297,36 @@ static int load_checked(struct config **ret, struct layers *l)
     return 0;
 }
 
+static int load_end(struct config **ret, struct layers *l, const char *name, int r)
+{
+    if (r == 0)
+        r = load_checked(ret, l);
+    if (r < 0 && l->err_size > 0 && l->err[0] == '\0')
+        snprintf(l->err, l->err_size, "%s: %s", name ? name : "built-in defaults", strerror(-r));
+    config_tree_free(l->root);
+    for (unsigned i = 0; i < l->count; i++)
+        free(l->names[i]);
+    return r;
+}
+
 int config_load(struct config **ret, const char *path, char *err, size_t err_size)
 {
     struct layers l = {.err = err, .err_size = err_size};
     if (err_size > 0)
         err[0] = '\0';
-    int r = load_layers(&l, path);
+    return load_end(ret, &l, path, load_layers(&l, path));
+}
+
+int config_load_text(struct config **ret, const char *name, const char *text, size_t size, char *err,
+                     size_t err_size)
+{
+    struct layers l = {.err = err, .err_size = err_size};
+    if (err_size > 0)
+        err[0] = '\0';
+    int r = load_layers(&l, NULL);
     if (r == 0)
-        r = load_checked(ret, &l);
-    if (r < 0 && err_size > 0 && err[0] == '\0')
-        snprintf(err, err_size, "%s: %s", path ? path : "built-in defaults", strerror(-r));
-    config_tree_free(l.root);
-    for (unsigned i = 0; i < l.count; i++)
-        free(l.names[i]);
-    return r;
+        r = add_text(&l, name, text, size);
+    return load_end(ret, &l, name, r);
 }
 
 /* ------------------------------------------------------------------------------------------------ print */
@@ -373,32 +394,47 @@ static void print_value(FILE *out, const struct config_row *row, const uint8_t *
 }
 
 static void print_rows(FILE *out, const struct config_section *section, const uint8_t *base,
-                       const char *first, const char *indent)
+                       const char *first, const char *indent, const char *leave_out)
 {
     for (unsigned i = 0; i < section->row_count; i++) {
-        fprintf(out, "%s%s: ", i == 0 ? first : indent, section->rows[i].key);
+        char word[40];
+        snprintf(word, sizeof(word), " %s ", section->rows[i].key);
+        if (strstr(leave_out, word))
+            continue;
+        fprintf(out, "%s%s: ", first, section->rows[i].key);
+        first = indent;
         print_value(out, &section->rows[i], base);
     }
 }
 
-static void print_section(FILE *out, const struct config_section *section, const struct config *config)
+/* leave_out: keys, each between spaces. */
+static void print_section(FILE *out, const struct config_section *section, const struct config *config,
+                          const char *leave_out)
 {
     const uint8_t *at = (const uint8_t *)config + section->offset;
     const char *dot = strrchr(section->name, '.');
     if (section->name[0] == '\0') {
-        print_rows(out, section, at, "", "");
+        print_rows(out, section, at, "", "", leave_out);
         return;
     }
     fprintf(out, "%s%s:\n", dot ? "  " : "", dot ? dot + 1 : section->name);
     if (section->stride == 0) {
-        print_rows(out, section, at, "  ", "  ");
+        print_rows(out, section, at, "  ", "  ", leave_out);
         return;
     }
     const uint8_t *entries = *(const uint8_t *const *)(const void *)at;
     unsigned count = *(const unsigned *)(const void *)((const uint8_t *)config + section->count_offset);
     for (unsigned i = 0; i < count; i++)
         print_rows(out, section, entries + i * section->stride, dot ? "    - " : "  - ",
-                   dot ? "      " : "    ");
+                   dot ? "      " : "    ", leave_out);
+}
+
+static int print_end(FILE *out)
+{
+    bool failed = ferror(out) != 0;
+    errno = 0;
+    failed |= fclose(out) != 0;
+    return failed ? (errno ? -errno : -EIO) : 0;
 }
 
 int config_print(const struct config *config, int fd)
@@ -413,11 +449,34 @@ int config_print(const struct config *config, int fd)
         return r;
     }
     for (unsigned i = 0; i < CONFIG_SECTIONS; i++)
-        print_section(out, &config_sections[i], config);
-    bool failed = ferror(out) != 0;
-    errno = 0;
-    failed |= fclose(out) != 0;
-    return failed ? (errno ? -errno : -EIO) : 0;
+        print_section(out, &config_sections[i], config, "");
+    return print_end(out);
+}
+
+int config_shape(char **ret, const struct config *config)
+{
+    static const struct {
+        const char *section, *leave_out;
+    } shape[] = {{"", ""},
+                 {"clusters", " url symbols "},
+                 {"bus", " group mode "},
+                 {"bus.bars", ""},
+                 {"engine", " kind "}};
+    size_t size = 0;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return -ENOMEM;
+    for (unsigned i = 0; i < CONFIG_SECTIONS; i++)
+        for (size_t k = 0; k < CYAML_ARRAY_LEN(shape); k++)
+            if (strcmp(config_sections[i].name, shape[k].section) == 0)
+                print_section(out, &config_sections[i], config, shape[k].leave_out);
+    int r = print_end(out);
+    if (r < 0)
+        free(text);
+    else
+        *ret = text;
+    return r;
 }
 
 const char *config_cluster_name(enum pgd_cluster cluster)

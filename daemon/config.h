@@ -100,6 +100,18 @@ struct config_control {
     unsigned allow_groups_count;
 };
 
+struct config_journal {
+    bool enabled;
+    char *directory; /* "": $STATE_DIRECTORY, $XDG_STATE_HOME/polygond or ~/.local/state/polygond, each with
+                        /journal */
+    uint32_t buffer_mib; /* between the feed and the disk */
+    uint32_t file_mib;   /* of one file */
+    uint32_t keep_mib;   /* of all; 0: no limit */
+    uint32_t keep_days;  /* 0: no limit */
+    uint32_t rotate_s;   /* age of a file; 0: no limit */
+    uint32_t flush_ms;
+};
+
 struct config_log {
     char *level; /* error, warning, notice, info, debug */
 };
@@ -115,17 +127,25 @@ struct config {
     struct config_bus bus;
     struct config_engine engine;
     struct config_control control;
+    struct config_journal journal;
     struct config_log log;
+    bool fresh; /* no key: rows of an earlier run are not adopted (a replay) */
 };
 
 /* Reads `path` and, sorted, the .yaml files in `path`.d on top (a drop-in's key replaces). On failure -EINVAL
  * (or errno of reading) and one line in err: "FILE:LINE: key: why". All values are range-checked here. */
 int config_load(struct config **ret, const char *path, char *err, size_t err_size)
     __attribute__((warn_unused_result));
+/* The same from text, without drop-ins; `name` stands for the file in errors. */
+int config_load_text(struct config **ret, const char *name, const char *text, size_t size, char *err,
+                     size_t err_size) __attribute__((warn_unused_result));
 void config_free(struct config *config);
 
 /* Prints the effective configuration as YAML (no secret is in it). */
 int config_print(const struct config *config, int fd);
+
+/* The part that shapes the segments, as YAML: no addresses, paths, groups or lists of symbols. malloc'ed. */
+int config_shape(char **ret, const struct config *config) __attribute__((warn_unused_result));
 
 const char *config_cluster_name(enum pgd_cluster cluster); /* "stocks" */
 enum pgd_cluster config_cluster_from(const char *name);    /* 0: none */

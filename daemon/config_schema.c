@@ -66,6 +66,10 @@ static const cyaml_schema_field_t control_fields[] = {
 #define CONTROL(kind, key, def, min, max) FIELD_##kind(config_control, key, min, max)
 #include "config.def"
     CYAML_FIELD_END};
+static const cyaml_schema_field_t journal_fields[] = {
+#define JOURNAL(kind, key, def, min, max) FIELD_##kind(config_journal, key, min, max)
+#include "config.def"
+    CYAML_FIELD_END};
 static const cyaml_schema_field_t log_fields[] = {
 #define LOG(kind, key, def, min, max) FIELD_##kind(config_log, key, min, max)
 #include "config.def"
@@ -93,6 +97,7 @@ static const cyaml_schema_field_t top_fields[] = {
     CYAML_FIELD_MAPPING("bus", CYAML_FLAG_DEFAULT, struct config, bus, bus_fields),
     CYAML_FIELD_MAPPING("engine", CYAML_FLAG_DEFAULT, struct config, engine, engine_fields),
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_DEFAULT, struct config, control, control_fields),
+    CYAML_FIELD_MAPPING("journal", CYAML_FLAG_DEFAULT, struct config, journal, journal_fields),
     CYAML_FIELD_MAPPING("log", CYAML_FLAG_DEFAULT, struct config, log, log_fields),
     CYAML_FIELD_END};
 
@@ -128,6 +133,9 @@ const char config_defaults[] =
 #include "config.def"
     "control:\n"
 #define CONTROL(kind, key, def, min, max) "  " LINE(key, def)
+#include "config.def"
+    "journal:\n"
+#define JOURNAL(kind, key, def, min, max) "  " LINE(key, def)
 #include "config.def"
     "log:\n"
 #define LOG(kind, key, def, min, max) "  " LINE(key, def)
@@ -195,6 +203,10 @@ static const struct config_row control_rows[] = {
 #define CONTROL(kind, key, def, min, max) ROW(kind, config_control, key, min, max)
 #include "config.def"
 };
+static const struct config_row journal_rows[] = {
+#define JOURNAL(kind, key, def, min, max) ROW(kind, config_journal, key, min, max)
+#include "config.def"
+};
 static const struct config_row log_rows[] = {
 #define LOG(kind, key, def, min, max) ROW(kind, config_log, key, min, max)
 #include "config.def"
@@ -220,5 +232,6 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
      sizeof(struct config_bars), bars_defaults, "timespan", BARS_MAX},
     PLAIN(engine),
     PLAIN(control),
+    PLAIN(journal),
     PLAIN(log),
 };

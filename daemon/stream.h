@@ -23,6 +23,13 @@ enum stream_stop {
 
 struct stream_hooks {
     struct parse_sink data; /* data events and faults, in order; status events stay in the stream */
+    /* Bytes were received at `real_ns`: all that is delivered until the next call came with them. NULL:
+     * nobody asks. */
+    void (*received)(void *user, int64_t real_ns);
+    /* A message, after what it holds was delivered. `connection` counts this stream's connections from 1.
+     * `status`: it held status events, and a server may have put the key into their texts. NULL: nobody asks.
+     */
+    void (*frame)(void *user, uint32_t connection, const uint8_t *data, size_t size, bool status);
     /* End of a read batch: everything that was readable has been delivered. */
     void (*batch)(void *user, uint64_t bytes, uint64_t messages);
     /* State, counts or reason changed; `conn` as it should stand on the board. */

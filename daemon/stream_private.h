@@ -52,6 +52,7 @@ struct stream {
     enum stream_end end;
     char reason[sizeof(((struct pgd_conn *)0)->reason)];
     uint64_t retry_after_ms; /* the server's wish, 0 none */
+    bool status_seen;        /* in the message being parsed */
     bool settling;           /* in stream_settle: hooks that call back must not enter it again */
     bool freed;              /* stream_free was called */
     void (*closed)(void *user);

@@ -159,10 +159,12 @@ static void session_on_event(void *user, const struct event *event)
     struct stream *stream = user;
     if (stream->freed)
         return;
-    if (event->class == EVENT_CLASS_STATUS)
+    if (event->class == EVENT_CLASS_STATUS) {
+        stream->status_seen = true;
         session_status(stream, event);
-    else
+    } else {
         stream->hooks.data.event(stream->hooks.data.user, event);
+    }
 }
 
 static void session_on_fault(void *user, enum event_fault fault, const char *reason,
@@ -178,8 +180,12 @@ static void session_on_message(void *user, enum ws_opcode opcode, const uint8_t 
     struct stream *stream = user;
     const struct parse_sink sink = {session_on_event, session_on_fault, stream};
     stream->batch_messages++;
+    stream->status_seen = false;
     if (opcode != WS_TEXT || parse_ws((const char *)data, size, stream->cluster->name, &sink) < 0)
         stream_count(stream, "ws_bad_messages");
+    if (opcode == WS_TEXT && stream->hooks.frame && !stream->freed)
+        stream->hooks.frame(stream->hooks.user, (uint32_t)stream->board.connects, data, size,
+                            stream->status_seen);
 }
 
 static void session_on_close(struct stream *stream, const uint8_t *data, size_t size)
@@ -215,9 +221,17 @@ static void session_take(struct stream *stream, size_t size)
     stream_end(stream, END_RETRY, "protocol error: %s", ws_decoder_reason(stream->decoder));
 }
 
+/* Bytes came in, and are about to be decoded. */
+static void session_stamp(struct stream *stream, size_t bytes)
+{
+    stream->batch_bytes += bytes;
+    stream->board.last_frame_ns = clock_real_ns();
+    if (stream->hooks.received && !stream->freed)
+        stream->hooks.received(stream->hooks.user, stream->board.last_frame_ns);
+}
+
 static void session_received(struct stream *stream)
 {
-    stream->board.last_frame_ns = clock_real_ns();
     stream->received_at = uv_now(stream->loop);
     if (!stream->freed)
         stream->hooks.batch(stream->hooks.user, stream->batch_bytes, stream->batch_messages);
@@ -250,7 +264,7 @@ static void session_receive_frames(struct stream *stream)
         size_t n = session_recv(stream, space, room);
         if (n == 0)
             break;
-        stream->batch_bytes += n;
+        session_stamp(stream, n);
         session_take(stream, n);
     }
     if (stream->batch_bytes)
@@ -273,7 +287,7 @@ static void session_take_rest(struct stream *stream, const char *data, size_t si
         memcpy(space, data, n);
         data += n;
         size -= n;
-        stream->batch_bytes += n;
+        session_stamp(stream, n);
         session_take(stream, n);
     }
 }
