@@ -60,6 +60,7 @@ void app_stop(struct app *app, int exit_code)
     app->closing++;
     if (!gaps_app_stop(app, part_closed, app))
         app->closing--;
+    replay_stop(app->replay);
     if (app->control) {
         app->closing++;
         control_free(app->control, part_closed, app);
@@ -154,6 +155,8 @@ static int on_take(void *user, struct symbol **ret, const char *name, enum pgd_c
                    uint32_t topics)
 {
     struct app *app = user;
+    if (app->replay)
+        return app_replay_take(app, ret, name);
     int r = cluster_take(&app->clusters[cluster], ret, name, topics);
     if (r == 0)
         (*ret)->asked = true;
@@ -221,6 +224,7 @@ static void on_beat(void *user)
     gaps_app_tick(app);
     demand_tick(app->demand);
     cache_app_count(&app->cache, &app->bus);
+    journal_app_count(app->journal, &app->bus);
 }
 
 static void on_cached(void *user)
@@ -246,76 +250,6 @@ static void on_clock_step(void *user, int64_t ns)
               (double)ns / 1e9);
 }
 
-/* ------------------------------------------------------------------------------------------------- reload */
-
-static bool listed(const struct config_cluster *config, const char *name)
-{
-    for (unsigned i = 0; i < config->symbols_count; i++) {
-        char canonical[PGD_SYMBOL_MAX];
-        enum pgd_cluster cluster = config->name;
-        if (symbols_canonical(canonical, &cluster, config->symbols[i]) == 0 && strcmp(canonical, name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Symbols that left the configured list are dropped; those that clients asked for stay. */
-static void reload_cluster(struct app *app, const struct config_cluster *old,
-                           const struct config_cluster *new)
-{
-    struct cluster *c = &app->clusters[new->name];
-    for (uint32_t i = 0; i < symbols_count(app->symbols); i++) {
-        struct symbol *symbol = symbols_at(app->symbols, i);
-        if (symbol->held && symbol->cluster == new->name &&listed(old, symbol->name) &&
-            !listed(new, symbol->name))
-            cluster_drop(c, symbol);
-    }
-    c->config = new;
-    cluster_take_list(c, new->symbols, new->symbols_count);
-}
-
-static const struct config_cluster *find_cluster(const struct config *config, enum pgd_cluster name)
-{
-    for (unsigned i = 0; i < config->clusters_count; i++)
-        if (config->clusters[i].name == name)
-            return &config->clusters[i];
-    return NULL;
-}
-
-static int on_reload(void *user, char *err, size_t err_size)
-{
-    struct app *app = user;
-    struct config *fresh;
-    health_reloading(false);
-    int r = config_load(&fresh, app->config_path, err, err_size);
-    if (r < 0) {
-        log_event(LOG_CONFIG, "not reloaded: %s", err);
-        health_reloading(true);
-        return r;
-    }
-    for (unsigned i = 0; i < app->config->clusters_count; i++) {
-        const struct config_cluster *old = &app->config->clusters[i];
-        const struct config_cluster *new = find_cluster(fresh, old->name);
-        if (!new)
-            continue;
-        /* only the list of symbols is taken over: the rest of the old configuration stays in force and in
-         * memory */
-        reload_cluster(app, old, new);
-        struct config_cluster swap = app->config->clusters[i];
-        app->config->clusters[i].symbols = new->symbols;
-        app->config->clusters[i].symbols_count = new->symbols_count;
-        struct config_cluster *spent = &fresh->clusters[new - fresh->clusters];
-        spent->symbols = swap.symbols;
-        spent->symbols_count = swap.symbols_count;
-        app->clusters[old->name].config = old;
-    }
-    (void)log_level_set(fresh->log.level);
-    config_free(fresh);
-    log_event(LOG_READY, "reloaded: symbol lists and log level; every other key needs a restart");
-    health_reloading(true);
-    return 0;
-}
-
 /* ------------------------------------------------------------------------------------------------ signals */
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -323,7 +257,7 @@ static void on_signal(uv_signal_t *handle, int number)
     struct app *app = handle->data;
     char err[512];
     if (number == SIGHUP)
-        (void)on_reload(app, err, sizeof err);
+        (void)app_reload(app, err, sizeof err);
     else
         app_stop(app, APP_OK);
 }
@@ -418,7 +352,11 @@ static int open_core(struct app *app)
         r = gaps_app_open(app);
     if (r == 0)
         r = worker_start(app->worker);
-    return r < 0 ? failed(APP_FAILED, LOG_FATAL, strerror(-r)) : 0;
+    if (r < 0)
+        return failed(APP_FAILED, LOG_FATAL, strerror(-r));
+    char err[512];
+    r = journal_app_open(&app->journal, app->config, &app->bus, app->feed, err, sizeof err);
+    return r < 0 ? failed(APP_CONFIG, LOG_CONFIG, err) : 0;
 }
 
 static int open_net(struct app *app)
@@ -448,7 +386,7 @@ static int open_control(struct app *app, const char *path, gid_t gid)
 {
     if (!path[0])
         return 0;
-    struct control_hooks hooks = {on_subscribe, on_pending,       on_reload, on_control_stop,
+    struct control_hooks hooks = {on_subscribe, on_pending,       app_reload, on_control_stop,
                                   on_gone,      on_control_count, app};
     int r = control_new(&app->control, &app->loop, app->config, path, gid, &hooks);
     if (r == 0)
@@ -519,17 +457,21 @@ static int open_all(struct app *app)
     if (group_of(app->config->bus.group, &gid) < 0)
         return failed(APP_CONFIG, LOG_CONFIG, "bus.group: no such group");
     int r = app->config->control.enabled ? control_path(path, sizeof path, app->config) : 0;
-    if (r < 0)
+    if (r < 0 && !app->replay_options) /* a replay is for readers, who need none */
         return failed(APP_CONFIG, LOG_CONFIG,
                       "control.path: no place for the control socket: set it, or control.enabled: false");
-    if ((r = open_secret(app)) || (r = open_engine(app)) || (r = open_bus(app, path, gid)))
+    if ((!app->replay_options && (r = open_secret(app))) || (r = open_engine(app)) ||
+        (r = open_bus(app, path, gid)))
         return r;
     if ((r = open_core(app)) || (r = open_net(app)) || (r = open_control(app, path, gid)))
         return r;
     struct health_hooks hooks = {on_beat, on_alive, on_clock_step, app};
     if (health_new(&app->health, &app->loop, &hooks) < 0)
         return failed(APP_FAILED, LOG_FATAL, "out of memory");
-    return open_clusters(app);
+    if (!app->replay_options)
+        return open_clusters(app);
+    char err[512];
+    return app_replay_open(app, err, sizeof err) < 0 ? failed(APP_FAILED, LOG_FATAL, err) : 0;
 }
 
 /* Nobody feeds the rows any more: the board says so. What was wanted stays, for the next run. */
@@ -551,7 +493,9 @@ static void close_all(struct app *app)
     demand_free(app->demand);
     gaps_app_free(app);
     worker_free(app->worker);
+    replay_free(app->replay);
     feed_free(app->feed);
+    journal_close(app->journal);
     log_hook(NULL, NULL);
     if (app->bus.board.board) {
         show_idle(app);
@@ -563,13 +507,16 @@ static void close_all(struct app *app)
     secret_free(app->secret);
 }
 
-int app_run(struct config *config, const char *config_path)
+int app_run(struct config *config, const char *config_path, const struct replay_options *replay)
 {
     struct app *app = calloc(1, sizeof *app);
     if (!app)
         return APP_FAILED;
     app->config = config;
     app->config_path = config_path;
+    app->replay_options = replay;
+    if (replay)
+        app_replay_configure(config);
     log_hook(on_log, app);
     log_event(LOG_START, "polygond %s, instance %s", PGD_VERSION, config->instance);
     int r = open_loop(app);
@@ -580,6 +527,9 @@ int app_run(struct config *config, const char *config_path)
             pgd_board_beat(&app->bus.board);
             health_ready("running");
             log_event(LOG_READY, "ready");
+            journal_patient(app->journal, false);
+            if (app->replay)
+                replay_start(app->replay);
         } else {
             app_stop(app, r);
         }

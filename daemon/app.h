@@ -13,7 +13,9 @@
 #include "health.h"
 #include "history.h"
 #include "http.h"
+#include "journal_app.h"
 #include "log.h"
+#include "replay.h"
 #include "rest.h"
 #include "secret.h"
 #include "symbols.h"
@@ -42,6 +44,9 @@ struct app {
     struct worker *worker;
     struct feed *feed;
     struct gaps_app gaps;
+    struct journal *journal;                     /* NULL: none is written */
+    const struct replay_options *replay_options; /* NULL: no replay */
+    struct replay *replay;
     struct http *http;
     struct rest *rest; /* NULL: off */
     struct cache_app cache;
@@ -61,8 +66,19 @@ struct app {
     int exit_code;
 };
 
-/* Runs until stopped. Returns the exit code. `config` is taken over. */
-int app_run(struct config *config, const char *config_path);
+/* Runs until stopped. Returns the exit code. `config` is taken over. replay: a journal is served instead of
+ * the vendor's streams, without key and network, in segments of its own; NULL: none. */
+int app_run(struct config *config, const char *config_path, const struct replay_options *replay);
+
+/* app_reload.c: reads the configuration again and applies what may change, for SIGHUP and the control socket
+ * (user: the app). */
+int app_reload(void *user, char *err, size_t err_size);
+
+/* app_replay.c: what of the configuration does not hold for a replay; opening its part; a client's wish. */
+void app_replay_configure(struct config *config);
+int app_replay_open(struct app *app, char *err, size_t err_size) __attribute__((warn_unused_result));
+int app_replay_take(struct app *app, struct symbol **ret, const char *name)
+    __attribute__((warn_unused_result));
 
 /* Begins a clean stop with this exit code. Idempotent. */
 void app_stop(struct app *app, int exit_code);

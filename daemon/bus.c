@@ -110,6 +110,7 @@ static int size_all(struct sizes *s, const struct config *config, const struct p
         .version = PGD_VERSION,
         .mode = (mode_t)config->bus.mode,
         .gid = gid,
+        .fresh = config->fresh,
     };
     tally(s, config->instance, "board", pgd_board_size(&s->board));
     int r = size_bars(s, config, plan, err, err_size);

@@ -23,3 +23,21 @@ int64_t clock_boot_ns(void)
 {
     return now_ns(CLOCK_BOOTTIME);
 }
+
+int64_t clock_now_ns(const struct clock *clock)
+{
+    return clock->driven ? clock->now_ns : clock_real_ns();
+}
+
+int64_t clock_stamp(struct clock *clock)
+{
+    if (!clock->driven)
+        clock->now_ns = clock_real_ns();
+    return clock->now_ns;
+}
+
+void clock_drive(struct clock *clock, int64_t ns)
+{
+    clock->driven = true;
+    clock->now_ns = ns;
+}

@@ -4,15 +4,14 @@
 #include <string.h>
 
 #include "app.h"
+#include "clock.h"
 #include "log.h"
 
-/* What this instance can publish of a cluster: topics the vendor has and a segment is configured for. */
-static uint32_t topics_possible(const struct cluster *c)
+uint32_t cluster_topics(const struct bus *bus, enum pgd_cluster name)
 {
-    const struct bus *bus = &c->app->bus;
     uint32_t possible = 0;
     for (uint32_t bit = PGD_TRADES; bit <= PGD_VALUES; bit <<= 1)
-        if (stream_topic(c->name, (enum pgd_topic)bit))
+        if (stream_topic(name, (enum pgd_topic)bit))
             possible |= bit;
     if (!bus->trades.map.base)
         possible &= ~(uint32_t)(PGD_TRADES | PGD_VALUES);
@@ -22,9 +21,13 @@ static uint32_t topics_possible(const struct cluster *c)
         possible &= ~(uint32_t)PGD_BARS_1S;
     if (bus_find(bus, 60000) < 0)
         possible &= ~(uint32_t)PGD_BARS_1M;
-    if (c->rest_only)
-        possible &= PGD_BARS_1S | PGD_BARS_1M;
     return possible;
+}
+
+static uint32_t topics_possible(const struct cluster *c)
+{
+    uint32_t possible = cluster_topics(&c->app->bus, c->name);
+    return c->rest_only ? possible & (PGD_BARS_1S | PGD_BARS_1M) : possible;
 }
 
 static uint32_t topics_for(const struct cluster *c, uint32_t topics)
@@ -120,7 +123,7 @@ void cluster_drop(struct cluster *c, struct symbol *symbol)
     gaps_watch_unwanted(c->app->gaps.watch, symbol, symbol->wanted);
     symbol->wanted = 0;
     symbol->acked = 0;
-    symbol->held = false;
+    feed_close_symbol(c->app->feed, symbol);
     changed(c, symbol);
 }
 
@@ -204,10 +207,40 @@ static void on_batch(void *user, uint64_t bytes, uint64_t messages)
     feed_batch(c->app->feed, bytes, messages);
 }
 
+static void on_received(void *user, int64_t real_ns)
+{
+    const struct cluster *c = user;
+    feed_stamp(c->app->feed, real_ns);
+}
+
+static void on_frame(void *user, uint32_t connection, const uint8_t *data, size_t size, bool status)
+{
+    const struct cluster *c = user;
+    if (!c->app->journal)
+        return;
+    const struct journal_entry e = {
+        .kind = JOURNAL_FRAME,
+        .cluster = (uint8_t)c->name,
+        .flags = status ? JOURNAL_FRAME_STATUS : 0,
+        .index = connection,
+        .t_ns = feed_clock(c->app->feed)->now_ns,
+    };
+    journal_app_frame(c->app->journal, c->app->secret, &e, data, size);
+}
+
 static void on_conn(void *user, const struct pgd_conn *conn)
 {
     struct cluster *c = user;
     struct pgd_board_writer *board = &c->app->bus.board;
+    if (c->app->journal && conn->state != c->state)
+        journal_put(c->app->journal,
+                    &(struct journal_entry){.kind = JOURNAL_CONN,
+                                            .cluster = (uint8_t)c->name,
+                                            .index = (uint32_t)conn->connects,
+                                            .t_ns = clock_real_ns(),
+                                            .arg = conn->state},
+                    conn->reason, strnlen(conn->reason, sizeof conn->reason));
+    c->state = conn->state;
     pgd_board_set_conn(board, conn);
     pgd_board_notify(board);
 }
@@ -268,6 +301,8 @@ int cluster_open(struct cluster *c, struct app *app, const struct config_cluster
     *c = (struct cluster){.app = app, .name = config->name, .config = config};
     struct stream_hooks hooks = {
         .data = feed_sink(app->feed, config->name),
+        .received = on_received,
+        .frame = on_frame,
         .batch = on_batch,
         .conn = on_conn,
         .count = on_count,

@@ -3,6 +3,7 @@
 #ifndef DAEMON_CLUSTER_H
 #define DAEMON_CLUSTER_H
 
+#include "bus.h"
 #include "config.h"
 #include "parse.h"
 #include "stream.h"
@@ -19,8 +20,12 @@ struct cluster {
     uint32_t wild_acked;
     bool rest_only;
     bool silent; /* the last connection was given up because nothing arrived */
+    uint32_t state; /* enum pgd_conn_state, as last shown */
     enum stream_stop stopped;
 };
+
+/* What an instance can publish of a cluster: topics the vendor has and a segment is configured for. */
+uint32_t cluster_topics(const struct bus *bus, enum pgd_cluster name);
 
 /* Opens what is configured for this class and wants its symbols. */
 int cluster_open(struct cluster *cluster, struct app *app, const struct config_cluster *config)

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "clock.h"
 #include "feed_private.h"
 
 #define AHEAD_NS      (60 * NS_PER_S) /* of the clock: no time for an event */
@@ -44,7 +43,7 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
     f->hooks = *hooks;
     f->seconds = bus_find(bus, 1000);
     f->minutes = bus_find(bus, 60000);
-    f->now_ns = clock_real_ns();
+    (void)clock_stamp(&f->clock);
     for (int i = 0; i < PGD_CLUSTERS; i++)
         f->sources[i] = (struct feed_source){.feed = f, .cluster = (enum pgd_cluster)i};
     f->pool = calloc(FEED_HELD_MAX, sizeof *f->pool);
@@ -81,6 +80,23 @@ void feed_free(struct feed *f)
     free(f);
 }
 
+void feed_tap(struct feed *f, struct journal *journal)
+{
+    f->journal = journal;
+}
+
+struct clock *feed_clock(struct feed *f)
+{
+    return &f->clock;
+}
+
+void feed_stamp(struct feed *f, int64_t real_ns)
+{
+    if (!f->clock.driven)
+        f->clock.now_ns = real_ns;
+    f->stamped = true;
+}
+
 /* ------------------------------------------------------------------------------------------------- events */
 
 static void take_counted(struct feed *f, const struct event *e)
@@ -101,7 +117,7 @@ static void note_time(struct feed_source *source, const struct event *e)
     int64_t t = e->class == EVENT_CLASS_TRADE   ? e->trade.t
                 : e->class == EVENT_CLASS_QUOTE ? e->quote.t
                                                 : e->bar.bar.t * 1000000;
-    if (t > source->feed->now_ns + AHEAD_NS)
+    if (t > source->feed->clock.now_ns + AHEAD_NS)
         return;
     if (t > source->newest_ns)
         source->newest_ns = t;
@@ -113,8 +129,8 @@ static void on_event(void *user, const struct event *e)
 {
     struct feed_source *source = user;
     struct feed *f = source->feed;
-    if (f->received++ == 0)
-        f->now_ns = clock_real_ns();
+    if (f->received++ == 0 && !f->stamped)
+        (void)clock_stamp(&f->clock);
     if (e->class == EVENT_CLASS_COUNTED) {
         take_counted(f, e);
         return;
@@ -128,7 +144,7 @@ static void on_event(void *user, const struct event *e)
         }
     }
     symbol->events++;
-    symbol->last_ns = f->now_ns;
+    symbol->last_ns = f->clock.now_ns;
     note_time(source, e);
     if (e->class == EVENT_CLASS_TRADE)
         feed_take_trade(f, symbol, e);
@@ -192,6 +208,8 @@ void feed_batch(struct feed *f, uint64_t bytes, uint64_t messages)
     pgd_count(b, PGD_C_ws_batches, messages != 0);
     f->received = f->published = f->trades = f->quotes = 0;
     f->bars_changed = false;
+    feed_tap_batch(f, bytes, messages);
+    f->stamped = false;
 }
 
 int feed_segment(const struct feed *f, enum pgd_topic topic, int64_t *ret_span_ns)
@@ -223,6 +241,7 @@ int64_t feed_tick_ns(const struct feed *f, enum pgd_cluster cluster)
 
 void feed_lost(struct feed *f, enum pgd_cluster cluster)
 {
+    feed_tap_break(f, cluster);
     for (uint32_t i = 0; i < symbols_count(f->symbols); i++)
         if (symbols_at(f->symbols, i)->cluster == cluster)
             for (unsigned s = 0; s < BUS_BARS_MAX; s++)
@@ -231,6 +250,6 @@ void feed_lost(struct feed *f, enum pgd_cluster cluster)
 
 int64_t feed_now_ms(const struct feed *f)
 {
-    int64_t now = clock_real_ns() / 1000000;
+    int64_t now = clock_now_ns(&f->clock) / 1000000;
     return now > f->newest_ms ? now : f->newest_ms;
 }

@@ -43,6 +43,18 @@ void feed_free(struct feed *feed);
 /* Remembers quotes as well, which feed_fill_quotes needs; before the first event. -ENOMEM. */
 int feed_remember_quotes(struct feed *feed) __attribute__((warn_unused_result));
 
+/* Every call from here on that publishes, or decides what will be, is written to the journal as well; frames
+ * are the stream's business. NULL: no more. */
+struct journal;
+void feed_tap(struct feed *feed, struct journal *journal);
+
+/* The feed's "now", to be driven by a replay. */
+struct clock;
+struct clock *feed_clock(struct feed *feed);
+
+/* What comes until the end of the batch was received then. */
+void feed_stamp(struct feed *feed, int64_t real_ns);
+
 /* A sink for the events of one cluster; valid as long as the feed. */
 struct parse_sink feed_sink(struct feed *feed, enum pgd_cluster cluster);
 
@@ -52,6 +64,9 @@ void feed_batch(struct feed *feed, uint64_t bytes, uint64_t messages);
 
 /* Opens the symbol's series. `hold`: keep its bars back until feed_release, once per segment. */
 void feed_open_symbol(struct feed *feed, struct symbol *symbol, bool hold);
+
+/* Its events are unwanted from here on; its rows stay. */
+void feed_close_symbol(struct feed *feed, struct symbol *symbol);
 
 /* Rows fetched over REST, oldest first, of segment `segment`: appended, inserted or compared like any other
  * bar. */

@@ -174,6 +174,7 @@ void feed_take_bar(struct feed *f, struct symbol *symbol, const struct event *e)
 
 void feed_release(struct feed *f, struct symbol *symbol, unsigned segment)
 {
+    feed_tap_release(f, symbol, segment);
     uint32_t series = symbols_index(f->symbols, symbol);
     symbol->history &= ~(1u << segment);
     uint32_t oldest = 0;
@@ -216,4 +217,11 @@ void feed_open_symbol(struct feed *f, struct symbol *symbol, bool hold_bars)
         if (hold_bars)
             symbol->history |= 1u << s;
     }
+    feed_tap_symbol(f, symbol, true);
+}
+
+void feed_close_symbol(struct feed *f, struct symbol *symbol)
+{
+    symbol->held = false;
+    feed_tap_symbol(f, symbol, false);
 }

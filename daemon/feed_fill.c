@@ -12,6 +12,7 @@ static void account(struct feed *f, enum pgd_counter_id outcome)
 void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
                   size_t n)
 {
+    feed_tap_bars(f, JOURNAL_HISTORY, symbol, segment, bars, n, NULL);
     uint32_t series = symbols_index(f->symbols, symbol);
     for (size_t i = 0; i < n; i++)
         account(f, feed_place(f, segment, series, &bars[i], 0, PGD_CHANGE_HISTORY));
@@ -21,6 +22,7 @@ void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const
 void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
                  size_t n)
 {
+    feed_tap_bars(f, JOURNAL_CACHED, symbol, segment, bars, n, NULL);
     struct pgd_bars *rows = &f->bus->bars[segment];
     uint32_t series = symbols_index(f->symbols, symbol);
     int64_t last = feed_last_bar(f, symbol, segment);
@@ -39,6 +41,8 @@ void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const 
 size_t feed_fill_bars(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
                       size_t n, int64_t from_ms, int64_t to_ms)
 {
+    const struct journal_span span = {from_ms, to_ms};
+    feed_tap_bars(f, JOURNAL_FILL_BARS, symbol, segment, bars, n, &span);
     uint32_t series = symbols_index(f->symbols, symbol);
     size_t published = 0;
     for (size_t i = 0; i < n; i++) {
@@ -54,18 +58,22 @@ size_t feed_fill_bars(struct feed *f, struct symbol *symbol, unsigned segment, c
 
 void feed_rest_refused(struct feed *f, uint64_t count)
 {
+    feed_tap_rows(f, JOURNAL_REFUSED, count);
     pgd_count(&f->bus->board, PGD_C_rest_rows, count);
     pgd_count(&f->bus->board, PGD_C_rest_bad_rows, count);
 }
 
 void feed_rest_unwanted(struct feed *f, uint64_t count)
 {
+    feed_tap_rows(f, JOURNAL_UNWANTED, count);
     pgd_count(&f->bus->board, PGD_C_rest_rows, count);
     pgd_count(&f->bus->board, PGD_C_rest_unwanted, count);
 }
 
 void feed_covered(struct feed *f, struct symbol *symbol, unsigned segment, int64_t from_ms, int64_t to_ms)
 {
+    const struct journal_span span = {from_ms, to_ms};
+    feed_tap_bars(f, JOURNAL_COVERED, symbol, segment, NULL, 0, &span);
     enum pgd_topic topic = (int)segment == f->seconds ? PGD_BARS_1S : PGD_BARS_1M;
     if (f->hooks.covered && from_ms < to_ms)
         f->hooks.covered(f->hooks.user, symbol, topic, from_ms * 1000000, to_ms * 1000000);

@@ -3,7 +3,9 @@
 #ifndef DAEMON_FEED_PRIVATE_H
 #define DAEMON_FEED_PRIVATE_H
 
+#include "clock.h"
 #include "feed.h"
+#include "feed_tap.h"
 #include "seen.h"
 
 #define FEED_HELD_MAX 16384u /* bars held back at a time, all symbols together */
@@ -50,7 +52,9 @@ struct feed {
     /* counts of the batch, added to the board at its end */
     uint64_t received, published, trades, quotes;
     int64_t newest_ms;
-    int64_t now_ns; /* wall clock at the batch's first event */
+    struct clock clock;
+    bool stamped;            /* the stream said when the batch was received */
+    struct journal *journal; /* NULL: none */
     bool bars_changed;
 };
 

@@ -185,6 +185,7 @@ static size_t account(struct feed *f, size_t count, size_t published)
 
 size_t feed_fill_trades(struct feed *f, struct symbol *symbol, const struct pgd_trade *trades, size_t count)
 {
+    feed_tap_ticks(f, JOURNAL_FILL_TRADES, symbol, trades, count * sizeof *trades);
     struct pgd_tape_writer *w = &f->bus->trades.writer;
     size_t published = 0;
     if (!f->bus->trades.map.base) {
@@ -208,6 +209,7 @@ size_t feed_fill_trades(struct feed *f, struct symbol *symbol, const struct pgd_
 
 size_t feed_fill_quotes(struct feed *f, struct symbol *symbol, const struct pgd_quote *quotes, size_t count)
 {
+    feed_tap_ticks(f, JOURNAL_FILL_QUOTES, symbol, quotes, count * sizeof *quotes);
     struct pgd_tape_writer *w = &f->bus->quotes.writer;
     size_t published = 0;
     if (!f->bus->quotes.map.base || !f->live[FEED_QUOTES]) {

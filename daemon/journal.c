@@ -75,7 +75,7 @@ static void append(struct journal *j, const struct journal_entry *e, const void 
 {
     uint8_t *at = j->ring + (j->head & (j->size - 1));
     const struct journal_record head = {
-        .size = (uint32_t)(sizeof head + size),
+        .size = (uint32_t)(sizeof head + e->before_size + size),
         .kind = (uint16_t)e->kind,
         .cluster = e->cluster,
         .flags = e->flags,
@@ -84,8 +84,10 @@ static void append(struct journal *j, const struct journal_entry *e, const void 
         .arg = e->arg,
     };
     memcpy(at, &head, sizeof head);
+    if (e->before_size)
+        memcpy(at + sizeof head, e->before, e->before_size);
     if (size)
-        memcpy(at + sizeof head, data, size);
+        memcpy(at + sizeof head + e->before_size, data, size);
     __atomic_store_n(&j->head, j->head + padded, __ATOMIC_RELEASE);
 }
 
@@ -121,7 +123,7 @@ void journal_put(struct journal *j, const struct journal_entry *e, const void *d
         leave_out(j, e->t_ns, size, JOURNAL_LOST_SIZE);
         return;
     }
-    uint64_t padded = journal_padded(sizeof(struct journal_record) + size);
+    uint64_t padded = journal_padded(sizeof(struct journal_record) + e->before_size + size);
     bool room = room_for(j, padded + lost) || (j->patient && wait_for_room(j, padded + lost));
     if (!room || (j->hole.records && !say_hole(j))) {
         leave_out(j, e->t_ns, size, JOURNAL_LOST_SLOW);

@@ -38,6 +38,8 @@ struct journal_entry {
     uint32_t index;
     int64_t t_ns;
     uint64_t arg;
+    const void *before; /* data that comes before the data proper; NULL: none */
+    size_t before_size;
 };
 
 /* Since the opening. */

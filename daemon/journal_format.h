@@ -74,8 +74,14 @@ static_assert(sizeof(struct journal_record) == 32, "record header");
 #define JOURNAL_SYMBOL_HOLD 2u /* its bars wait for its history; arg: bit 0 of 1s, bit 1 of 1m */
 #define JOURNAL_SYMBOL_COPY 4u /* said before: a new file repeats what holds */
 
-/* JOURNAL_ROWS: arg is the bars' span in ms, data is struct pgd_bar[]. flags: */
-#define JOURNAL_ROWS_START 1u /* were there when the run began */
+/* JOURNAL_HISTORY, _CACHED, _FILL_BARS: arg is the bars' span in ms; data is struct pgd_bar[], before it in
+ * _FILL_BARS struct journal_span. _COVERED: likewise, and no bars. _RELEASE: arg as of SYMBOL. _FILL_TRADES:
+ * struct pgd_trade[]; _FILL_QUOTES: struct pgd_quote[]. _REFUSED, _UNWANTED: arg is the number of rows.
+ * _BATCH: arg is the bytes received, index the messages. */
+struct journal_span {
+    int64_t from_ms;
+    int64_t to_ms;
+};
 
 /* JOURNAL_FRAME: index is the connection's number, data the message. flags: */
 #define JOURNAL_FRAME_STATUS 1u /* holds status events; the API key has been taken out of it */

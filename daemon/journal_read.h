@@ -73,6 +73,13 @@ int journal_set_open(struct journal_set **ret, char *const *paths, size_t count,
 void journal_set_close(struct journal_set *set);
 void journal_set_skip(struct journal_set *set, int64_t t_ns);
 
+/* Goes to the next file, whatever is left of this one. 1; 0: that was the last. */
+int journal_set_next_file(struct journal_set *set, const struct journal_reader **ret_reader, char *err,
+                          size_t err_size) __attribute__((warn_unused_result));
+/* The next record of this file. */
+int journal_set_next_in(struct journal_set *set, struct journal_item *ret, char *err, size_t err_size)
+    __attribute__((warn_unused_result));
+
 /* As journal_reader_next; ret_reader, if not NULL: the file the record is of. A file missing between two of a
  * run is damage. */
 int journal_set_next(struct journal_set *set, struct journal_item *ret,

@@ -172,27 +172,40 @@ static int open_next(struct journal_set *s, char *err, size_t err_size)
     return 0;
 }
 
+int journal_set_next_file(struct journal_set *s, const struct journal_reader **ret_reader, char *err,
+                          size_t err_size)
+{
+    journal_reader_close(s->reader);
+    s->reader = NULL;
+    if (s->next == s->count)
+        return 0;
+    int r = open_next(s, err, err_size);
+    if (r < 0)
+        return r;
+    *ret_reader = s->reader;
+    return 1;
+}
+
+int journal_set_next_in(struct journal_set *s, struct journal_item *ret, char *err, size_t err_size)
+{
+    int r = s->reader ? journal_reader_next(s->reader, ret, err, err_size) : 0;
+    if (r == 1)
+        s->seq = ret->seq + 1;
+    return r;
+}
+
 int journal_set_next(struct journal_set *s, struct journal_item *ret,
                      const struct journal_reader **ret_reader, char *err, size_t err_size)
 {
     for (;;) {
-        int r = 0;
-        if (s->reader)
-            r = journal_reader_next(s->reader, ret, err, err_size);
-        if (r < 0)
+        const struct journal_reader *reader;
+        int r = journal_set_next_in(s, ret, err, err_size);
+        if (r == 1 && ret_reader)
+            *ret_reader = s->reader;
+        if (r != 0)
             return r;
-        if (r == 1) {
-            s->seq = ret->seq + 1;
-            if (ret_reader)
-                *ret_reader = s->reader;
-            return 1;
-        }
-        journal_reader_close(s->reader);
-        s->reader = NULL;
-        if (s->next == s->count)
-            return 0;
-        r = open_next(s, err, err_size);
-        if (r < 0)
+        r = journal_set_next_file(s, &reader, err, err_size);
+        if (r <= 0)
             return r;
     }
 }

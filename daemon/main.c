@@ -2,16 +2,32 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app.h"
 #include "decode.h"
 #include "log.h"
+#include "replay.h"
 
 #define CONFIG_DEFAULT "/etc/polygond/polygond.yaml"
 
-enum { OPT_CHECK = 256, OPT_PRINT, OPT_DECODE, OPT_CLUSTER, OPT_VERSION };
+enum {
+    OPT_CHECK = 256,
+    OPT_PRINT,
+    OPT_DECODE,
+    OPT_CLUSTER,
+    OPT_REPLAY,
+    OPT_SPEED,
+    OPT_FROM,
+    OPT_TO,
+    OPT_WARM,
+    OPT_STAY,
+    OPT_INSTANCE,
+    OPT_JOURNAL_CHECK,
+    OPT_VERSION
+};
 
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -19,6 +35,14 @@ static const struct option options[] = {
     {"print-config", no_argument, NULL, OPT_PRINT},
     {"decode", required_argument, NULL, OPT_DECODE},
     {"cluster", required_argument, NULL, OPT_CLUSTER},
+    {"replay", no_argument, NULL, OPT_REPLAY},
+    {"speed", required_argument, NULL, OPT_SPEED},
+    {"from", required_argument, NULL, OPT_FROM},
+    {"to", required_argument, NULL, OPT_TO},
+    {"warm", no_argument, NULL, OPT_WARM},
+    {"stay", no_argument, NULL, OPT_STAY},
+    {"instance", required_argument, NULL, OPT_INSTANCE},
+    {"journal-check", no_argument, NULL, OPT_JOURNAL_CHECK},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -30,6 +54,11 @@ static const char usage[] =
     "       polygond --print-config [--config FILE]  the configuration in force, as YAML\n"
     "       polygond --decode ws|rest [--cluster NAME] FILE|-\n"
     "                                             raw payloads through the parser, records out as NDJSON\n"
+    "       polygond --replay FILE|FOLDER... [--speed X|max] [--from TIME] [--to TIME] [--warm] [--stay]\n"
+    "                [--instance NAME] [--config FILE]\n"
+    "                                             a journal served again, by default as instance "
+    "NAME-replay\n"
+    "       polygond --journal-check FILE|FOLDER...\n"
     "       polygond --version | --help\n"
     "The API key comes from key.file, the systemd credential polygon_api_key, or POLYGON_API_KEY; never from "
     "here.\n"
@@ -43,17 +72,63 @@ struct arguments {
     const char *cluster;
     bool check;
     bool print;
+    bool replay;
+    bool journal_check;
+    bool configured; /* --config was given */
+    char *instance;
+    struct replay_options options;
 };
+
+/* 0, or -EINVAL: said. */
+static int parse_replay(struct arguments *a, int option, char *value)
+{
+    int r = 0;
+    switch (option) {
+    case OPT_REPLAY:
+        a->replay = true;
+        break;
+    case OPT_SPEED:
+        r = replay_speed(&a->options.speed, value);
+        break;
+    case OPT_FROM:
+        r = replay_time(&a->options.from_ns, value);
+        break;
+    case OPT_TO:
+        r = replay_time(&a->options.to_ns, value);
+        break;
+    case OPT_WARM:
+        a->options.warm = true;
+        break;
+    case OPT_STAY:
+        a->options.stay = true;
+        break;
+    case OPT_INSTANCE:
+        a->instance = value;
+        r = pgd_instance_valid(value) ? 0 : -EINVAL;
+        break;
+    default:
+        fputs("polygond: try --help\n", stderr);
+        return -EINVAL;
+    }
+    if (r < 0)
+        fprintf(stderr, "polygond: '%s' is no %s\n", value,
+                option == OPT_SPEED      ? "speed: a number, or max"
+                : option == OPT_INSTANCE ? "name for an instance"
+                                         : "time: 2026-11-25T14:30:00 (UTC), or a number since 1970");
+    return r;
+}
 
 /* Returns -1 to go on, else the exit code. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
-    *a = (struct arguments){.config = CONFIG_DEFAULT};
+    *a = (struct arguments){.config = CONFIG_DEFAULT,
+                            .options = {.speed = 1, .from_ns = INT64_MIN, .to_ns = INT64_MAX}};
     int option;
     while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
         switch (option) {
         case 'c':
             a->config = optarg;
+            a->configured = true;
             break;
         case OPT_CHECK:
             a->check = true;
@@ -73,18 +148,45 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         case 'h':
             fputs(usage, stdout);
             return APP_OK;
+        case OPT_JOURNAL_CHECK:
+            a->journal_check = true;
+            break;
         default:
-            fputs("polygond: try --help\n", stderr);
-            return APP_USAGE;
+            if (parse_replay(a, option, optarg) < 0)
+                return APP_USAGE;
         }
     }
     int operands = argc - optind;
+    a->options.paths = argv + optind;
+    a->options.count = (size_t)operands;
+    if (a->replay || a->journal_check) {
+        if (operands > 0)
+            return -1;
+        fprintf(stderr, "polygond: %s takes files or folders\n", a->replay ? "--replay" : "--journal-check");
+        return APP_USAGE;
+    }
     if (operands != (a->decode ? 1 : 0)) {
         fprintf(stderr, "polygond: %s\n",
                 a->decode ? "--decode takes one FILE or -" : "no operands are taken; try --help");
         return APP_USAGE;
     }
     return -1;
+}
+
+static int load(struct config **ret, const struct arguments *a, char *err, size_t err_size)
+{
+    int r = a->replay && !a->configured ? replay_config(ret, &a->options, err, err_size)
+                                        : config_load(ret, a->config, err, err_size);
+    if (r < 0 || !a->instance)
+        return r;
+    char *name = strdup(a->instance);
+    if (!name) {
+        config_free(*ret);
+        return -ENOMEM;
+    }
+    free((*ret)->instance);
+    (*ret)->instance = name;
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -97,9 +199,11 @@ int main(int argc, char **argv)
         return r;
     if (a.decode)
         return decode_main(a.decode, argv[optind], a.cluster);
+    if (a.journal_check)
+        return replay_check(a.options.paths, a.options.count);
     struct config *config;
     char err[512];
-    if (config_load(&config, a.config, err, sizeof err) < 0) {
+    if (load(&config, &a, err, sizeof err) < 0) {
         fprintf(stderr, "polygond: %s\n", err);
         return APP_CONFIG;
     }
@@ -110,5 +214,5 @@ int main(int argc, char **argv)
     }
     log_open(config->instance);
     (void)log_level_set(config->log.level);
-    return app_run(config, a.config);
+    return app_run(config, a.config, a.replay ? &a.options : NULL);
 }

@@ -27,8 +27,8 @@ struct stream_hooks {
      * nobody asks. */
     void (*received)(void *user, int64_t real_ns);
     /* A message, after what it holds was delivered. `connection` counts this stream's connections from 1.
-     * `status`: it held status events, and a server may have put the key into their texts. NULL: nobody asks.
-     */
+     * `status`: it held status events, or came before the session stood: a server may have put the key into
+     * it. NULL: nobody asks. */
     void (*frame)(void *user, uint32_t connection, const uint8_t *data, size_t size, bool status);
     /* End of a read batch: everything that was readable has been delivered. */
     void (*batch)(void *user, uint64_t bytes, uint64_t messages);

@@ -185,7 +185,7 @@ static void session_on_message(void *user, enum ws_opcode opcode, const uint8_t 
         stream_count(stream, "ws_bad_messages");
     if (opcode == WS_TEXT && stream->hooks.frame && !stream->freed)
         stream->hooks.frame(stream->hooks.user, (uint32_t)stream->board.connects, data, size,
-                            stream->status_seen);
+                            stream->status_seen || stream->phase != PHASE_OPEN);
 }
 
 static void session_on_close(struct stream *stream, const uint8_t *data, size_t size)

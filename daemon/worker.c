@@ -169,6 +169,14 @@ void worker_kick(struct worker *w)
     pgd_wake_all(&w->kick);
 }
 
+bool worker_idle(const struct worker *w)
+{
+    for (unsigned s = 0; s < w->bus->bars_count; s++)
+        if (w->listed_count[s])
+            return false;
+    return __atomic_load_n(&w->done, __ATOMIC_ACQUIRE) == w->pushed;
+}
+
 bool worker_stalled(struct worker *w, int64_t ns)
 {
     uint64_t done = __atomic_load_n(&w->done, __ATOMIC_RELAXED);

@@ -35,6 +35,9 @@ void worker_note(struct worker *worker, unsigned segment, uint32_t series, uint6
  * did not fit waits. */
 void worker_kick(struct worker *worker);
 
+/* True when all that was noted has been computed. Main thread. */
+bool worker_idle(const struct worker *worker);
+
 /* True when work has waited for longer than `ns` without any progress. Main thread. */
 bool worker_stalled(struct worker *worker, int64_t ns);
 

@@ -346,7 +346,7 @@ static struct pgd_owner owner_after(const struct previous *p, const char *instan
     struct pgd_owner owner = {.instance = instance, .mode = config->mode, .gid = config->gid};
     int64_t now_ns = pgd__realtime_ns();
     owner.epoch = p->map.base != NULL ? pgd_segment_epoch(&p->map) + 1 : (uint64_t)(now_ns / 1000000000);
-    bool keep = p->board != NULL && p->board->symbol_count <= config->symbol_max;
+    bool keep = !config->fresh && p->board != NULL && p->board->symbol_count <= config->symbol_max;
     owner.directory = keep ? pgd_segment_header(&p->map)->directory : (uint64_t)now_ns;
     return owner;
 }

@@ -26,6 +26,7 @@ struct pgd_board_config {
     const char *version;
     mode_t mode;
     gid_t gid;
+    bool fresh; /* the previous run's directory is not kept: all its segments are succeeded */
 };
 
 struct pgd_board_writer {
