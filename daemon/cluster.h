@@ -19,7 +19,7 @@ struct cluster {
     uint32_t wild;                       /* topics wanted of every symbol */
     uint32_t wild_acked;
     bool rest_only;
-    bool silent; /* the last connection was given up because nothing arrived */
+    bool silent;    /* the last connection was given up because nothing arrived */
     uint32_t state; /* enum pgd_conn_state, as last shown */
     enum stream_stop stopped;
 };

@@ -45,6 +45,7 @@ struct world {
     uint64_t bytes;
     uint64_t messages;
     unsigned batches;
+    unsigned received, frames, marked;
     unsigned bad_messages;
     unsigned protocol_errors;
     unsigned idle_drops;
@@ -83,9 +84,30 @@ static void on_fault(void *user, enum event_fault fault, const char *reason, con
     w->faults++;
 }
 
+static void on_received(void *user, int64_t real_ns)
+{
+    (void)user;
+    assert_true(real_ns > INT64_C(1600000000000000000));
+    w->received++;
+}
+
+/* What a journal records: whole messages, after their events, the suspicious ones marked. */
+static void on_frame(void *user, uint32_t connection, const uint8_t *data, size_t size, bool status)
+{
+    (void)user;
+    assert_true(w->received > 0 && size > 0);
+    assert_true(connection >= 1);
+    if (memmem(data, size, "\"status\"", 8))
+        assert_true(status);
+    w->frames++;
+    w->marked += status;
+}
+
 static void on_batch(void *user, uint64_t bytes, uint64_t messages)
 {
     (void)user;
+    assert_true(w->received > 0);
+    assert_true(w->frames <= w->messages + messages);
     assert_true(bytes > 0);
     w->bytes += bytes;
     w->messages += messages;
@@ -174,7 +196,7 @@ static void open_world(const char *scenario, const char *kind)
 static void start(void)
 {
     const struct stream_hooks hooks = {
-        {on_event, on_fault, w}, on_batch, on_conn, on_pair, on_stopped, on_count, w};
+        {on_event, on_fault, w}, on_received, on_frame, on_batch, on_conn, on_pair, on_stopped, on_count, w};
     assert_int_equal(stream_new(&w->stream, &w->loop, w->http, &w->config, &w->cluster, w->secret, &hooks),
                      0);
     stream_start(w->stream);
@@ -256,6 +278,8 @@ static void check_normal(const char *kind)
     assert_int_equal(w->faults, 1);
     assert_int_equal(w->status_events, 0);
     assert_int_equal(w->bad_messages, 2);
+    assert_true(w->frames > 10 && w->frames <= w->messages);
+    assert_true(w->marked > 0 && w->marked < w->frames);
     assert_int_equal(w->acked, 4);
     assert_int_equal(w->lost, 2);
     assert_int_equal(w->refused, 0);
