@@ -62,7 +62,7 @@ INC_tests   := -Itests -Idaemon -Ikernels/include -Ikernels -Iclients/include -I
 
 # ------------------------------------------------------------------------------------------------------ sources
 SHM_SRC     := $(wildcard shm/*.c)
-KERNELS_SRC := $(wildcard kernels/*.c kernels/cuda/*.c)
+KERNELS_SRC := $(filter-out kernels/simd.c,$(wildcard kernels/*.c kernels/cuda/*.c))
 DAEMON_SRC  := $(wildcard daemon/*.c)
 LIB_SRC     := $(wildcard clients/lib/*.c)
 CTL_SRC     := $(wildcard clients/polyctl/*.c)
@@ -87,6 +87,19 @@ CUDA_LINE = $(if $(GENERAL),cuda: nvcc found: the general kernel is carried prec
 $(B)/shm/%.o: shm/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_shm) -c $< -o $@
+# The inner loops of the CPU engine, once for each instruction set; which one runs is decided at run time.
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+ISAS := base
+ISA_base := -DPGK_LANES=2
+ifneq ($(filter x86_64%,$(MACHINE)),)
+ISAS += avx2 avx512
+ISA_avx2 := -DPGK_LANES=4 -mavx2
+ISA_avx512 := -DPGK_LANES=8 -mavx512f -mavx512dq -mavx512vl -mavx512bw -mprefer-vector-width=512
+endif
+SIMD_OBJ := $(patsubst %,$(B)/kernels/simd_%.o,$(ISAS))
+$(SIMD_OBJ): $(B)/kernels/simd_%.o: kernels/simd.c
+	@mkdir -p $(@D)
+	$(CC) $(BASE) $(OPT) $(if $(filter -O2,$(OPT)),-O3 -funroll-loops) $(CFLAGS) $(INC_kernels) -DPGK_ISA=$* $(ISA_$*) -c $< -o $@
 $(B)/kernels/%.o: kernels/%.c
 	@mkdir -p $(@D)
 	$(CC) $(BASE) $(OPT) $(CFLAGS) $(INC_kernels) -c $< -o $@
@@ -112,7 +125,7 @@ define archive
 endef
 $(LIBSHM): $(call obj,$(SHM_SRC))
 	$(archive)
-$(LIBKERNELS): $(call obj,$(KERNELS_SRC)) $(B)/kernels/cuda/texts.o
+$(LIBKERNELS): $(call obj,$(KERNELS_SRC)) $(SIMD_OBJ) $(B)/kernels/cuda/texts.o
 	$(archive)
 $(LIBDAEMON): $(call obj,$(filter-out daemon/main.c,$(DAEMON_SRC)))
 	$(archive)

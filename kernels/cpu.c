@@ -2,299 +2,362 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
+#include "pool.h"
 #include "shm/atomic.h"
-#include "step/atr.h"
-#include "step/bb.h"
-#include "step/ema.h"
-#include "step/macd.h"
-#include "step/mfi.h"
-#include "step/obv.h"
-#include "step/rsi.h"
-#include "step/sma.h"
-#include "step/stddev.h"
-#include "step/stoch.h"
-#include "step/vwap.h"
-#include "step/wma.h"
 
-int pgk_cpu_init(struct pgk_cpu *cpu, const struct pgk_plan *plan)
+#define HOT_ROOM    8u  /* rows pushed between two moves of a hot tile's past */
+#define SHARE_TILES 64u /* fewer are not worth waking a thread for */
+#define SHARE_ROWS  4096u
+#ifndef PREFETCH
+#define PREFETCH 2u /* tiles ahead that the rows of one are asked for */
+#endif
+
+struct pgk_cpu_thread {
+    struct pgk_block block; /* for hot tiles */
+    struct pgk_sweep *sweep;
+    uint64_t *words;
+    uint8_t apart[PGD_LINE]; /* no two threads on one line */
+};
+
+static struct pgk_tile *hot_tile(const struct pgk_cpu *cpu, const struct pgk_cpu_segment *segment,
+                                 uint32_t tile)
 {
-    *cpu = (struct pgk_cpu){0};
-    cpu->state.count = plan->words;
-    cpu->state.words = calloc(plan->words + 1, sizeof *cpu->state.words);
-    cpu->values = calloc(PGK_BLOCK * (size_t)(plan->columns + 1), sizeof *cpu->values);
-    cpu->views = calloc(PGK_BLOCK, sizeof *cpu->views);
-    int rc = pgk_rows_init(&cpu->rows, plan->window + 4 * PGK_BLOCK);
-    if (cpu->state.words == NULL || cpu->values == NULL || cpu->views == NULL || rc != 0) {
-        pgk_cpu_fini(cpu);
+    return (struct pgk_tile *)(void *)(segment->hot + tile * cpu->hot.size);
+}
+
+/* ------------------------------------------------------------------------------------------------- set up */
+
+static int init_thread(struct pgk_cpu *cpu, struct pgk_cpu_thread *thread)
+{
+    thread->words = calloc(cpu->plan.words + 1, sizeof *thread->words);
+    if (thread->words == NULL)
         return -ENOMEM;
-    }
-    return 0;
+    int rc = pgk_block_init(&thread->block, &cpu->hot, cpu->simd);
+    thread->block.keep = true;
+    return rc != 0 ? rc : pgk_sweep_new(&thread->sweep, &cpu->plan, cpu->simd);
+}
+
+int pgk_cpu_init(struct pgk_cpu *cpu, const struct pgk_plan *plan, uint32_t threads, const char *isa)
+{
+    *cpu = (struct pgk_cpu){.plan = *plan, .simd = pgk_simd_pick(isa), .threads = threads};
+    if (cpu->simd == NULL)
+        return -ENOTSUP;
+    pgk_layout_init(&cpu->hot, &cpu->plan, HOT_ROOM);
+    size_t bytes = threads * sizeof *cpu->thread;
+    cpu->thread = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (cpu->thread == NULL)
+        return -ENOMEM;
+    memset(cpu->thread, 0, bytes);
+    int rc = 0;
+    for (uint32_t i = 0; i < threads && rc == 0; i++)
+        rc = init_thread(cpu, &cpu->thread[i]);
+    if (rc == 0 && threads > 1)
+        rc = pgk_pool_new(&cpu->pool, threads);
+    if (rc != 0)
+        pgk_cpu_fini(cpu);
+    return rc;
 }
 
 void pgk_cpu_fini(struct pgk_cpu *cpu)
 {
-    pgk_rows_fini(&cpu->rows);
-    free(cpu->state.words);
-    free(cpu->values);
-    free(cpu->views);
+    pgk_pool_free(cpu->pool);
+    for (uint32_t i = 0; cpu->thread != NULL && i < cpu->threads; i++) {
+        pgk_block_fini(&cpu->thread[i].block);
+        pgk_sweep_free(cpu->thread[i].sweep);
+        free(cpu->thread[i].words);
+    }
+    free(cpu->thread);
     *cpu = (struct pgk_cpu){0};
 }
 
-/* --------------------------------------------------------------------------------------------------- rows */
-
-/* Steps one op over `count` rows. */
-static void step_op(const struct pgk_op *op, union pgk_word *words, const struct pgk_row *views,
-                    uint32_t count, double *values, uint32_t stride)
+int pgk_cpu_bind(struct pgk_cpu *cpu, struct pgk_cpu_segment *ret, void *base,
+                 const struct pgd_bars_geometry *geo)
 {
-    double out[PGK_OUTPUTS];
-    words += op->word;
-    switch (op->id) {
-#define OUTPUTS(...) (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
-#define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, ...)                                   \
-    case PGK_##id:                                                                                           \
-        for (uint32_t i = 0; i < count; i++, values += stride) {                                             \
-            pgk_##step##_step(op, words, views + i, out);                                                    \
-            for (size_t j = 0; j < OUTPUTS columns; j++)                                                     \
-                values[op->column[j]] = out[j];                                                              \
-        }                                                                                                    \
-        break;
-#include "indicators.def"
-    default:
-        break;
+    size_t tiles = (geo->series_max + PGK_TILE - 1) / PGK_TILE;
+    struct pgk_cpu_segment segment = {.base = base, .geo = *geo, .hot_bytes = tiles * cpu->hot.size};
+    segment.row = calloc(geo->series_max, sizeof *segment.row);
+    segment.call = calloc(geo->series_max, sizeof *segment.call);
+    segment.change = calloc(geo->series_max, sizeof *segment.change);
+    segment.lanes = calloc(tiles, sizeof *segment.lanes);
+    segment.listed = calloc(tiles, sizeof *segment.listed);
+    void *hot = mmap(NULL, segment.hot_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    segment.hot = hot == MAP_FAILED ? NULL : hot;
+    if (segment.hot != NULL)
+        (void)madvise(hot, segment.hot_bytes, MADV_HUGEPAGE);
+    if (segment.hot == NULL || segment.row == NULL || segment.call == NULL || segment.change == NULL ||
+        segment.lanes == NULL || segment.listed == NULL) {
+        pgk_cpu_unbind(&segment);
+        return -ENOMEM;
+    }
+    memset(segment.row, 0xff, geo->series_max * sizeof *segment.row);
+    *ret = segment;
+    return 0;
+}
+
+void pgk_cpu_unbind(struct pgk_cpu_segment *segment)
+{
+    if (segment->hot != NULL)
+        munmap(segment->hot, segment->hot_bytes);
+    free(segment->row);
+    free(segment->call);
+    free(segment->change);
+    free(segment->lanes);
+    free(segment->listed);
+    *segment = (struct pgk_cpu_segment){0};
+}
+
+void pgk_cpu_extent(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32_t first, uint32_t count)
+{
+    const size_t page = 4096; /* or more: then some are touched twice */
+    if (count == 0)
+        return;
+    size_t from = first / PGK_TILE * cpu->hot.size, to = ((first + count - 1) / PGK_TILE + 1) * cpu->hot.size;
+    for (size_t at = from; at < to; at += page) {
+        volatile uint8_t *byte = segment->hot + at;
+        *byte = *byte;
     }
 }
 
-/* Everything one call needs to know about its series. */
-struct run {
+void pgk_cpu_forget(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32_t series)
+{
+    segment->row[series] = PGK_COLD;
+    hot_tile(cpu, segment, series / PGK_TILE)->held[series % PGK_TILE] = 0;
+}
+
+/* --------------------------------------------------------------------------------------------------- call */
+
+struct call {
     struct pgk_cpu *cpu;
-    const struct pgk_plan *plan;
-    struct pgk_series series;
-    struct pgk_checkpoints points;
-    uint64_t end; /* rows are computed up to here */
-    uint64_t
-        computed; /* rows computed before the call: beyond lie no units and no checkpoints to compare with */
-    bool full; /* an earlier recompute broke off: checkpoints ahead are of mixed origin, so go to the end */
-    uint64_t changed;    /* latest row seen whose bar is not the one its units came from */
-    uint64_t write_from; /* rows before it are stepped for their state only */
-    uint64_t done_first;
-    uint64_t done_end;
+    struct pgk_cpu_segment *segment;
+    struct pgk_change *changes;
+    size_t count;
+    uint64_t round;
+    uint32_t listed;
+    size_t next;       /* change to be looked at; shared by the threads */
+    size_t later;      /* changes of a series that has one in this round already */
+    uint64_t long_way; /* rows that changed otherwise */
 };
 
-enum outcome {
-    REACHED_END,
-    COALESCED, /* state and windows are what they were: the rows that follow stand */
-    BUSY,      /* a bar is being revised */
-    LAPPED     /* rows left the ring while they were read */
-};
-
-static void view_rows(const struct run *run, uint32_t count)
+static bool is_hot(const struct call *call, const struct pgk_change *change)
 {
-    const struct pgk_rows *rows = &run->cpu->rows;
-    const struct pgk_state *state = &run->cpu->state;
-    uint32_t first = rows->count - count;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = first + i;
-        run->cpu->views[i] = (struct pgk_row){.h = rows->h + at,
-                                              .l = rows->l + at,
-                                              .c = rows->c + at,
-                                              .v = rows->v + at,
-                                              .p = rows->p + at,
-                                              .held = at + 1,
-                                              .age = state->row + i - state->origin + 1,
-                                              .session = {rows->session[at][0], rows->session[at][1]}};
+    return call->segment->row[change->series] == change->from && change->end == change->from + 1;
+}
+
+static void cool(const struct call *call, uint32_t series)
+{
+    pgk_cpu_forget(call->cpu, call->segment, series);
+}
+
+#define DONE UINT32_C(0x80000000) /* in change->reserved while a call runs: nothing left to do */
+
+/* Sorts the changes of a round: rows for hot tiles, the rest as tasks, second ones for a later round. */
+static void sort_changes(struct call *call)
+{
+    struct pgk_cpu_segment *segment = call->segment;
+    call->listed = 0;
+    call->long_way = 0;
+    call->later = 0;
+    call->next = 0;
+    for (size_t i = 0; i < call->count; i++) {
+        struct pgk_change *change = &call->changes[i];
+        uint32_t series = change->series, tile = series / PGK_TILE;
+        if (change->reserved == DONE)
+            continue;
+        if (segment->call[series] == call->round) {
+            call->later++;
+            continue;
+        }
+        segment->call[series] = call->round;
+        segment->change[series] = (uint32_t)i;
+        if (!is_hot(call, change)) {
+            if (segment->row[series] != PGK_COLD)
+                cool(call, series);
+            call->long_way += change->end > change->from ? change->end - change->from : 1;
+            continue;
+        }
+        if (segment->lanes[tile] == 0)
+            segment->listed[call->listed++] = tile;
+        segment->lanes[tile] |= (uint8_t)(1u << series % PGK_TILE);
     }
 }
 
-static void write_rows(struct run *run, uint32_t skip, uint32_t count)
+/* -------------------------------------------------------------------------------------------- hot tiles */
+
+static void prefetch_tile(const struct call *call, uint32_t number)
 {
-    const struct pgk_rows *rows = &run->cpu->rows;
-    for (uint32_t i = skip; i < count; i++) {
-        uint64_t index = run->cpu->state.row + i;
-        uint16_t rev = rows->rev[rows->count - count + i];
-        if (index < run->computed && !pgk_series_holds(&run->series, index, rev))
-            run->changed = index;
-        pgk_series_write(&run->series, index, rev, run->cpu->values + (size_t)i * (run->plan->columns + 1));
+    const struct pgk_layout *layout = &call->cpu->hot;
+    const struct pgk_plan *plan = &call->cpu->plan;
+    struct pgk_tile *tile = hot_tile(call->cpu, call->segment, number);
+    for (uint32_t f = 0; f < plan->fields; f++) {
+        const double *now = pgk_tile_now(layout, tile, f);
+        for (uint32_t i = 0; i <= plan->halo[f]; i++)
+            __builtin_prefetch(now - (size_t)i * PGK_TILE, 1);
     }
-    if (skip == count)
+    for (uint32_t w = 0; w < plan->words; w++)
+        __builtin_prefetch(pgk_tile_word(tile, w), 1);
+}
+
+static void prefetch_rows(const struct call *call, uint32_t number)
+{
+    const struct pgk_cpu_segment *segment = call->segment;
+    struct pgk_tile *tile = hot_tile(call->cpu, segment, number);
+    for (uint32_t at = 0; at < sizeof *tile; at += PGD_LINE)
+        __builtin_prefetch((uint8_t *)tile + at, 1);
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        uint32_t s = number * PGK_TILE + l;
+        if (!(segment->lanes[number] & 1u << l))
+            continue;
+        const struct pgk_change *change = &call->changes[segment->change[s]];
+        struct pgk_series series;
+        pgk_series_init(&series, segment->base, &segment->geo, s);
+        uint64_t slot = change->from % series.capacity;
+        uint8_t *unit = series.units + slot * series.unit_stride;
+        __builtin_prefetch(series.bars + slot * series.bar_stride);
+        for (uint32_t at = 0; at < (segment->geo.columns + 1) * sizeof(double); at += PGD_LINE)
+            __builtin_prefetch(unit + at, 1);
+        __builtin_prefetch(&series.head->computed, 1);
+    }
+}
+
+static void want_lane(const struct call *call, struct pgk_lane *lane, uint32_t s, uint64_t row)
+{
+    const struct pgk_cpu_segment *segment = call->segment;
+    pgk_series_init(&lane->series, segment->base, &segment->geo, s);
+    lane->want = 1;
+    lane->ahead = false;
+    lane->write_from = lane->computed = row;
+}
+
+static void did_lane(struct call *call, struct pgk_cpu_thread *thread, struct pgk_tile *tile, uint32_t s)
+{
+    struct pgk_lane *lane = &thread->block.lane[s % PGK_TILE];
+    struct pgk_change *change = &call->changes[call->segment->change[s]];
+    uint64_t row = tile->row[s % PGK_TILE];
+    change->reserved = DONE;
+    change->done_first = change->done_end = change->from;
+    if (lane->outcome == PGK_LAPPED) {
+        change->reserved = 0; /* the long way */
+        cool(call, s);
+        __atomic_fetch_add(&call->long_way, 1, __ATOMIC_RELAXED);
+    }
+    if (lane->rows == 0)
         return;
-    if (run->done_first == run->done_end)
-        run->done_first = run->cpu->state.row + skip;
-    run->done_end = run->cpu->state.row + count;
-}
-
-/* Steps the last `count` rows of the copy. */
-static void step_rows(struct run *run, uint32_t count)
-{
-    struct pgk_cpu *cpu = run->cpu;
-    uint32_t stride = run->plan->columns + 1;
-    uint64_t ahead = run->write_from > cpu->state.row ? run->write_from - cpu->state.row : 0;
-    uint32_t skip = ahead < count ? (uint32_t)ahead : count;
-    view_rows(run, count);
-    for (uint32_t i = 0; i < run->plan->ops; i++) {
-        const struct pgk_op *op = &run->plan->op[i];
-        uint32_t from = op->words == 0 ? skip : 0;
-        step_op(op, cpu->state.words, cpu->views + from, count - from, cpu->values + (size_t)from * stride,
-                stride);
-    }
-    write_rows(run, skip, count);
-    cpu->state.row += count;
-}
-
-/* Between two rows, at a multiple of state_every: true when nothing can differ from here on. */
-static bool checkpoint(struct run *run)
-{
-    const struct pgk_state *state = &run->cpu->state;
-    if (state->row < run->computed && !run->full && run->changed + run->plan->window <= state->row &&
-        pgk_state_stored(state, &run->points))
-        return true;
-    pgk_state_store(state, &run->points);
-    return false;
-}
-
-static enum outcome advance(struct run *run)
-{
-    struct pgk_rows *rows = &run->cpu->rows;
-    const struct pgk_state *state = &run->cpu->state;
-    while (state->row < run->end) {
-        uint64_t stop = (state->row / run->points.every + 1) * run->points.every;
-        stop = stop < run->end ? stop : run->end;
-        uint64_t left = stop - state->row;
-        uint32_t want = left < PGK_BLOCK ? (uint32_t)left : PGK_BLOCK;
-        pgk_rows_trim(rows, want, run->plan->window - 1);
-        uint32_t before = rows->count;
-        int rc = pgk_rows_load(rows, &run->series, want, run->plan->sessions);
-        if (rc == -EOVERFLOW)
-            return LAPPED;
-        step_rows(run, rows->count - before);
-        if (rc != 0)
-            return BUSY;
-        if (state->row % run->points.every == 0 && checkpoint(run))
-            return COALESCED;
-    }
-    return REACHED_END;
-}
-
-/* Takes up the state from which `row` can be reached and copies the rows its windows need. */
-static enum outcome restore(struct run *run, uint64_t row)
-{
-    struct pgk_state *state = &run->cpu->state;
-    uint64_t oldest = pgk_series_oldest(&run->series);
-    row = row > oldest ? row : oldest;
-    run->write_from = row;
-    if (!pgk_state_restore(state, &run->points, oldest, row))
-        pgk_state_begin(state, oldest);
-    uint64_t back = state->row - oldest;
-    back = back < run->plan->window - 1 ? back : run->plan->window - 1;
-    pgk_rows_reset(&run->cpu->rows, state->row - back);
-    int rc = pgk_rows_load_back(&run->cpu->rows, &run->series, (uint32_t)back, run->plan->flows);
-    if (rc == -EOVERFLOW)
-        return LAPPED;
-    return rc != 0 ? BUSY : REACHED_END;
-}
-
-/* First row from `row` on whose units are not its bar's; `end` when there is none. */
-static uint64_t next_changed(const struct run *run, uint64_t row)
-{
-    while (row < run->computed && pgk_series_fresh(&run->series, row))
-        row++;
-    return row;
-}
-
-/* Computes from `row` on; returns the row that could not be done, or `end`. */
-static uint64_t compute_rows(struct run *run, uint64_t row)
-{
-    const struct pgk_state *state = &run->cpu->state;
-    enum outcome outcome = COALESCED;
-    run->changed = row;
-    while (row < run->end) {
-        outcome = restore(run, row);
-        if (outcome == REACHED_END)
-            outcome = advance(run);
-        row = run->write_from > state->row ? run->write_from : state->row;
-        if (outcome == BUSY)
-            break;
-        if (outcome == COALESCED)
-            row = run->changed = next_changed(run, row);
-    }
-    if (outcome != COALESCED && state->row == row && row <= run->end)
-        pgk_state_store_latest(state, &run->points);
-    return row < run->end ? row : run->end;
-}
-
-/* ------------------------------------------------------------------------------------------------- series */
-
-static uint64_t min64(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t max64(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
-void pgk_cpu_compute(struct pgk_cpu *cpu, const struct pgk_plan *plan, void *base,
-                     const struct pgd_bars_geometry *geo, struct pgk_change *change)
-{
-    struct run run = {.cpu = cpu, .plan = plan};
-    pgk_series_init(&run.series, base, geo, change->series);
-    pgk_checkpoints_init(&run.points, base, geo, change->series);
-    struct pgd_series *series = run.series.head;
-    uint64_t broken = shm_load64(&series->recompute);
-    run.computed = shm_load64(&series->computed);
-    run.full = broken != 0;
-    run.end = min64(max64(change->end, run.computed), shm_load64_acquire(&series->head));
-    uint64_t from = min64(change->from, run.computed);
-    if (broken != 0)
-        from = min64(from, broken - 1);
-    change->done_first = change->done_end = from;
-    if (from >= run.end)
+    change->done_end = row;
+    call->segment->row[s] = row;
+    shm_store64_release(&lane->series.head->computed, row);
+    struct pgk_checkpoints points;
+    pgk_checkpoints_init(&points, call->segment->base, &call->segment->geo, s);
+    if (!pgk_checkpoints_due(&points, row))
         return;
-    if (from < run.computed) {
-        shm_store64(&series->recompute, from + 1);
-        shm_fence_release();
+    pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, thread->words);
+    pgk_checkpoints_store(&points, row, tile->origin[s % PGK_TILE], thread->words, call->cpu->plan.words);
+}
+
+static void push_tile(struct call *call, struct pgk_cpu_thread *thread, uint32_t number)
+{
+    struct pgk_cpu_segment *segment = call->segment;
+    struct pgk_tile *tile = hot_tile(call->cpu, segment, number);
+    uint8_t lanes = segment->lanes[number];
+    segment->lanes[number] = 0;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        thread->block.lane[l].want = 0;
+        if (lanes & 1u << l)
+            want_lane(call, &thread->block.lane[l], number * PGK_TILE + l, tile->row[l]);
     }
-    uint64_t reached = compute_rows(&run, from);
-    if (reached > run.computed)
-        shm_store64_release(&series->computed, reached);
-    if (from < run.computed)
-        shm_store64_release(&series->recompute, reached < run.computed ? reached + 1 : 0);
-    if (run.done_first != run.done_end) {
-        change->done_first = run.done_first;
-        change->done_end = run.done_end;
+    pgk_block_run(&thread->block, tile, call->cpu->gen);
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if (lanes & 1u << l)
+            did_lane(call, thread, tile, number * PGK_TILE + l);
+}
+
+static void push_share(void *user, uint32_t thread)
+{
+    struct call *call = user;
+    const uint32_t *listed = call->segment->listed;
+    size_t threads = call->cpu->threads;
+    size_t from = call->listed * (size_t)thread / threads, to = call->listed * ((size_t)thread + 1) / threads;
+    for (size_t i = from; i < to; i++) {
+        if (i + PREFETCH < to)
+            prefetch_rows(call, listed[i + PREFETCH]);
+        if (i + 1 < to)
+            prefetch_tile(call, listed[i + 1]);
+        push_tile(call, &call->cpu->thread[thread], listed[i]);
     }
 }
 
-void pgk_cpu_prefetch(const struct pgk_plan *plan, void *base, const struct pgd_bars_geometry *geo,
-                      const struct pgk_change *change)
+/* -------------------------------------------------------------------------------------------------- tasks */
+
+/* The next change that is to go the long way. Threads take them in turn. */
+static bool next_task(void *user, struct pgk_task *ret)
 {
-    struct pgk_series series;
-    pgk_series_init(&series, base, geo, change->series);
-    pgk_series_prefetch(&series, change->from, plan->window);
-    struct pgk_checkpoints points;
-    pgk_checkpoints_init(&points, base, geo, change->series);
-    pgk_checkpoints_prefetch(&points);
+    struct call *call = user;
+    struct pgk_cpu_segment *segment = call->segment;
+    for (;;) {
+        size_t i = __atomic_fetch_add(&call->next, 1, __ATOMIC_RELAXED);
+        if (i >= call->count)
+            return false;
+        struct pgk_change *change = &call->changes[i];
+        if (change->reserved == DONE || segment->change[change->series] != i)
+            continue;
+        change->reserved = DONE;
+        if (pgk_task_open(ret, segment->base, &segment->geo, change))
+            return true;
+    }
 }
 
-uint64_t pgk_cpu_recover(struct pgk_cpu *cpu, void *base, const struct pgd_bars_geometry *geo, uint32_t index)
+/* The series is hot from now on. */
+static void task_done(void *user, const struct pgk_task *task, enum pgk_outcome outcome,
+                      const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane)
 {
-    struct pgk_series series;
-    struct pgk_checkpoints points;
-    pgk_series_init(&series, base, geo, index);
-    pgk_checkpoints_init(&points, base, geo, index);
-    uint64_t end = shm_load64_acquire(&series.head->head);
-    uint64_t oldest = pgk_series_oldest(&series);
-    uint64_t broken = shm_load64(&series.head->recompute);
-    uint64_t row = oldest;
-    while (row < end && pgk_series_fresh(&series, row))
-        row++;
-    if (broken != 0)
-        row = min64(row, max64(broken - 1, oldest));
-    if (oldest > 0 && !pgk_state_restore(&cpu->state, &points, oldest, row))
-        row = oldest;
-    uint64_t computed = shm_load64(&series.head->computed);
-    if (row > computed || computed > end)
-        shm_store64_release(&series.head->computed, row);
-    return row;
+    const struct call *call = user;
+    uint32_t series = task->change->series;
+    if (outcome != PGK_REACHED || tile->row[lane] != task->end || tile->held[lane] == 0)
+        return;
+    call->segment->row[series] = task->end;
+    pgk_tile_copy(&call->cpu->hot, hot_tile(call->cpu, call->segment, series / PGK_TILE), series % PGK_TILE,
+                  layout, tile, lane);
+}
+
+static void sweep_share(void *user, uint32_t thread)
+{
+    struct call *call = user;
+    struct pgk_sweep_hooks hooks = {next_task, task_done, call};
+    pgk_sweep_run(call->cpu->thread[thread].sweep, &hooks, call->cpu->gen);
+}
+
+/* ----------------------------------------------------------------------------------------------- together */
+
+static void share(struct call *call, bool worth, void (*work)(void *user, uint32_t thread))
+{
+    if (call->cpu->pool != NULL && worth) {
+        pgk_pool_run(call->cpu->pool, work, call);
+        return;
+    }
+    uint32_t threads = call->cpu->threads;
+    call->cpu->threads = 1;
+    work(call, 0);
+    call->cpu->threads = threads;
+}
+
+void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
+                     size_t count)
+{
+    struct call call = {.cpu = cpu, .segment = segment, .changes = changes, .count = count};
+    cpu->gen++;
+    for (size_t i = 0; i < count; i++)
+        changes[i].reserved = 0;
+    do {
+        call.round = ++cpu->round;
+        sort_changes(&call);
+        if (call.listed > 0)
+            share(&call, call.listed >= SHARE_TILES, push_share);
+        if (call.long_way > 0)
+            share(&call, call.long_way >= SHARE_ROWS, sweep_share);
+    } while (call.later > 0);
+    for (size_t i = 0; i < count; i++)
+        changes[i].reserved = 0;
 }

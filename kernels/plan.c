@@ -288,6 +288,48 @@ static int column_name(char *ret, uint32_t id, const uint32_t *n, int output)
     return 0;
 }
 
+static void look_back(struct pgk_plan *plan, enum pgk_field field, uint32_t rows)
+{
+    plan->halo[field] = rows > plan->halo[field] ? rows : plan->halo[field];
+}
+
+/* A field of values that only this op reads, `rows` back. */
+static void derive(struct pgk_plan *plan, uint32_t rows)
+{
+    plan->halo[plan->fields++] = rows;
+}
+
+/* The rows each field must be read back. What stoch derives is stepped over `warm` rows when a series is
+ * taken up, and reads behind itself there too. */
+static void plan_fields(struct pgk_plan *plan, struct pgk_op *op)
+{
+    const uint32_t *n = op->n;
+    look_back(plan, PGK_C, 1);
+    switch (op->id) {
+    case PGK_STOCH:
+        op->warm = n[1] + n[2] - 2;
+        op->derived = plan->fields;
+        look_back(plan, PGK_H, op->warm + n[0] - 1);
+        look_back(plan, PGK_L, op->warm + n[0] - 1);
+        look_back(plan, PGK_C, op->warm);
+        derive(plan, op->warm + n[1] - 1);
+        derive(plan, op->warm + n[2] - 1);
+        break;
+    case PGK_MFI:
+        look_back(plan, PGK_H, n[0]);
+        look_back(plan, PGK_L, n[0]);
+        look_back(plan, PGK_C, n[0]);
+        look_back(plan, PGK_V, n[0]);
+        break;
+    case PGK_VWAP:
+        look_back(plan, PGK_P, n[0] - 1);
+        look_back(plan, PGK_V, n[0] - 1);
+        break;
+    default:
+        look_back(plan, PGK_C, op->window - 1);
+    }
+}
+
 /* The op of these parameters, made if it is not there yet. */
 static struct pgk_op *plan_op(struct pgk_plan *plan, uint32_t id, const uint32_t *n)
 {
@@ -305,11 +347,11 @@ static struct pgk_op *plan_op(struct pgk_plan *plan, uint32_t id, const uint32_t
     }
     while (op->outputs < PGK_OUTPUTS && indicators[id].columns[op->outputs] != NULL)
         op->outputs++;
+    plan_fields(plan, op);
     plan->words += shape.words;
     plan->window = shape.window > plan->window ? shape.window : plan->window;
     plan->lookback = shape.first > plan->lookback ? shape.first : plan->lookback;
     plan->warmup = shape.first + shape.settle > plan->warmup ? shape.first + shape.settle : plan->warmup;
-    plan->flows |= id == PGK_MFI || id == PGK_VWAP;
     plan->sessions |= id == PGK_VWAP_DAY || id == PGK_VWAP_EXT;
     return op;
 }
@@ -373,6 +415,7 @@ int pgk_plan_new(struct pgk_plan **ret, const char *const *names, size_t count, 
     if (plan == NULL)
         return -ENOMEM;
     plan->window = 2; /* a row and the one before it */
+    plan->fields = PGK_BAR_FIELDS;
     for (size_t i = 0; i < count; i++) {
         int rc = add_word(plan, names[i], &why);
         if (rc != 0) {
@@ -423,7 +466,7 @@ uint32_t pgk_plan_capacity(const struct pgk_plan *plan)
 
 size_t pgk_plan_state_size(const struct pgk_plan *plan)
 {
-    size_t bytes = (PGK_STATE_HEAD + plan->words) * sizeof(union pgk_word);
+    size_t bytes = (PGK_STATE_HEAD + plan->words) * sizeof(uint64_t);
     return (bytes + 63) / 64 * 64;
 }
 

@@ -1,6 +1,7 @@
-/* rows.h - the engine's view of one series: bar lines copied out, indicator units written in.
+/* rows.h - one series of a segment as the engine sees it: bar lines that are read, indicator units that are
+ * written.
  *
- * The main thread appends and revises while we read. A bar is copied only whole (its revision even, and the
+ * The main thread appends and revises while we read. A bar is taken only whole (its revision even, and the
  * same before and after); a row that has left the ring is seen through the head, which the main thread stores
  * before it reuses the slot of row head - capacity: so a copy is good when, after an acquire fence, index +
  * capacity > head still holds. */
@@ -9,33 +10,20 @@
 
 #include "plan.h"
 
-/* One series of a segment. */
 struct pgk_series {
     struct pgd_series *head;
     const uint8_t *bars;
-    const uint8_t *bars_end;
     uint8_t *units;
     uint64_t capacity;
     uint64_t bar_stride;
     uint64_t unit_stride;
-    uint32_t columns;
     bool utc;
 };
 
-/* A copy of consecutive rows [base, base + count), one array a field. Room for `size`. */
-struct pgk_rows {
-    double *h, *l, *c, *v, *p;
-    int32_t (*session)[2];
-    uint16_t *rev;
-    uint64_t base;
-    uint32_t count;
-    uint32_t size;
-    int64_t hour;   /* of `offset` */
-    int32_t offset; /* New York's, in seconds */
+/* What is used of a bar. */
+struct pgk_bar {
+    double h, l, c, v, vw;
 };
-
-int pgk_rows_init(struct pgk_rows *rows, uint32_t size) PGK_WARN_UNUSED;
-void pgk_rows_fini(struct pgk_rows *rows);
 
 void pgk_series_init(struct pgk_series *ret, void *base, const struct pgd_bars_geometry *geo,
                      uint32_t series);
@@ -43,33 +31,31 @@ void pgk_series_init(struct pgk_series *ret, void *base, const struct pgd_bars_g
 /* Index of the oldest row that may be read now. */
 uint64_t pgk_series_oldest(const struct pgk_series *series);
 
+static inline const uint8_t *pgk_series_bar(const struct pgk_series *series, uint64_t index)
+{
+    return series->bars + index % series->capacity * series->bar_stride;
+}
+
+static inline uint8_t *pgk_series_unit(const struct pgk_series *series, uint64_t index)
+{
+    return series->units + index % series->capacity * series->unit_stride;
+}
+
+/* Revision of a bar line, for what is read of it afterwards; waits a moment for one that is being written.
+ * -EBUSY: it still is. A revision takes tens of nanoseconds; one that takes longer has lost its processor,
+ * and will be reported when it is done. */
+int pgk_bar_rev(const uint8_t *line, uint16_t *ret) PGK_WARN_UNUSED;
+
+/* True when the line still is at that revision: what was read since is whole. After an acquire fence. */
+bool pgk_bar_still(const uint8_t *line, uint16_t rev);
+
+/* Copies a bar. -EBUSY: it is being revised. */
+int pgk_bar_copy(const uint8_t *line, struct pgk_bar *ret) PGK_WARN_UNUSED;
+
 /* True when the units of row `index` were computed from revision `rev` of its bar. */
 bool pgk_series_holds(const struct pgk_series *series, uint64_t index, uint16_t rev);
 
 /* True when they were computed from the bar that is there now. */
 bool pgk_series_fresh(const struct pgk_series *series, uint64_t index);
-
-/* Starts an empty copy at row `base`. */
-void pgk_rows_reset(struct pgk_rows *rows, uint64_t base);
-
-/* Makes room for `more` rows, keeping at least the last `keep`. */
-void pgk_rows_trim(struct pgk_rows *rows, uint32_t more, uint32_t keep);
-
-/* Appends up to `count` rows that will be stepped: 0, -EBUSY (a bar is being revised; those before it have
- * been copied), -EOVERFLOW (rows of the copy have left the ring meanwhile: nothing in it may be used).
- * `sessions`: also place them in the trading day. */
-int pgk_rows_load(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count,
-                  bool sessions) PGK_WARN_UNUSED;
-
-/* The same for rows that only windows look back on: h, l, c, and v and p if `flows`. */
-int pgk_rows_load_back(struct pgk_rows *rows, const struct pgk_series *series, uint32_t count,
-                       bool flows) PGK_WARN_UNUSED;
-
-/* Writes the units of row `index`, computed from its bar at revision `rev`. What is not finite becomes NaN.
- */
-void pgk_series_write(const struct pgk_series *series, uint64_t index, uint16_t rev, const double *values);
-
-/* Asks for the lines that computing row `index` with `window` rows will touch. */
-void pgk_series_prefetch(const struct pgk_series *series, uint64_t index, uint32_t window);
 
 #endif

@@ -4,20 +4,15 @@
 
 #include "step/step.h"
 
-PGK_FN void pgk_bb_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_bb_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
     (void)s;
     uint32_t n = op->n[0];
-    if (row->held < n) {
-        out[0] = out[1] = out[2] = PGK_NAN;
-        return;
-    }
-    const double *oldest = row->c - (n - 1);
-    double mean = pgk_mean(oldest, n);
-    double width = op->factor * pgk_sigma(oldest, n, mean);
-    out[0] = mean + width;
-    out[1] = mean;
-    out[2] = mean - width;
+    pgk_real mean = pgk_mean(row->c, n);
+    pgk_real width = op->factor * pgk_sigma(row->c, n, mean);
+    out[0] = pgk_held(row, n, mean + width);
+    out[1] = pgk_held(row, n, mean);
+    out[2] = pgk_held(row, n, mean - width);
 }
 
 #endif

@@ -5,19 +5,10 @@
 
 #include "step/step.h"
 
-PGK_FN void pgk_ema_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_ema_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
-    uint32_t n = op->n[0];
-    double c = row->c[0];
-    out[0] = PGK_NAN;
-    if (row->age > n)
-        s[0].f = pgk_smooth(s[0].f, c, op->smooth[0]);
-    else
-        s[0].f += c;
-    if (row->age == n)
-        s[0].f /= (double)n;
-    if (row->age >= n)
-        out[0] = s[0].f;
+    s[0].f = pgk_average(row, s[0].f, PGK_AT(row->c, 0), op->smooth[0], 1, op->n[0]);
+    out[0] = pgk_aged(row, op->n[0], s[0].f);
 }
 
 #endif

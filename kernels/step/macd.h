@@ -6,44 +6,18 @@
 
 #include "step/step.h"
 
-/* Seeds or steps the two averages; age >= slow: they are valid. */
-PGK_FN void pgk_macd_averages(const struct pgk_op *op, union pgk_word *s, uint64_t age, double c)
+PGK_FN void pgk_macd_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row,
+                          pgk_real *out)
 {
-    uint32_t fast = op->n[0], slow = op->n[1];
-    if (age > slow) {
-        s[0].f = pgk_smooth(s[0].f, c, op->smooth[0]);
-        s[1].f = pgk_smooth(s[1].f, c, op->smooth[1]);
-        return;
-    }
-    if (age > slow - fast)
-        s[0].f += c;
-    s[1].f += c;
-    if (age == slow) {
-        s[0].f /= (double)fast;
-        s[1].f /= (double)slow;
-    }
-}
-
-PGK_FN void pgk_macd_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
-{
-    uint32_t slow = op->n[1], signal = op->n[2];
-    uint64_t first = (uint64_t)slow + signal - 1; /* age of the first valid row */
-    out[0] = out[1] = out[2] = PGK_NAN;
-    pgk_macd_averages(op, s, row->age, row->c[0]);
-    if (row->age < slow)
-        return;
-    double line = s[0].f - s[1].f;
-    if (row->age > first)
-        s[2].f = pgk_smooth(s[2].f, line, op->smooth[2]);
-    else
-        s[2].f += line;
-    if (row->age == first)
-        s[2].f /= (double)signal;
-    if (row->age >= first) {
-        out[0] = line;
-        out[1] = s[2].f;
-        out[2] = line - s[2].f;
-    }
+    uint32_t fast = op->n[0], slow = op->n[1], first = slow + op->n[2] - 1;
+    pgk_real c = PGK_AT(row->c, 0);
+    s[0].f = pgk_average(row, s[0].f, c, op->smooth[0], slow - fast + 1, slow);
+    s[1].f = pgk_average(row, s[1].f, c, op->smooth[1], 1, slow);
+    pgk_real line = s[0].f - s[1].f;
+    s[2].f = pgk_average(row, s[2].f, line, op->smooth[2], slow, first);
+    out[0] = pgk_aged(row, first, line);
+    out[1] = pgk_aged(row, first, s[2].f);
+    out[2] = pgk_aged(row, first, line - s[2].f);
 }
 
 #endif

@@ -8,50 +8,52 @@
 #define PGK_OBV_SPENT INT64_MIN
 
 /* Millionths of a share, halves up; v is finite and not negative. PGK_OBV_SPENT when it does not fit. */
-PGK_FN int64_t pgk_micro_shares(double v)
+PGK_FN pgk_int pgk_micro_shares(pgk_real v)
 {
-    double x = v * 1e6;
-    if (x >= 9.2e18)
-        return PGK_OBV_SPENT;
-    int64_t whole = (int64_t)x;
-    return x - (double)whole >= 0.5 ? whole + 1 : whole;
+    pgk_real x = v * 1e6;
+    pgk_mask fits = pgk_lt(x, pgk_splat(9.2e18));
+    x = pgk_sel(fits, x, pgk_splat(0.0));
+    pgk_int whole = pgk_trunc(x);
+    whole = pgk_sel_int(pgk_ge(x - pgk_from_int(whole), pgk_splat(0.5)), whole + 1, whole);
+    return pgk_sel_int(fits, whole, pgk_splat_int(PGK_OBV_SPENT));
 }
 
-/* balance + step * sign, or PGK_OBV_SPENT. */
-PGK_FN int64_t pgk_obv_add(int64_t balance, int64_t step, int sign)
+/* The balance and what is added to it (both within +-INT64_MAX), or PGK_OBV_SPENT. A sum has overflowed when
+ * its sign is neither's. */
+PGK_FN pgk_int pgk_obv_add(pgk_int balance, pgk_int delta)
 {
-    if (balance == PGK_OBV_SPENT || step == PGK_OBV_SPENT)
-        return PGK_OBV_SPENT;
-    if (sign > 0)
-        return balance > INT64_MAX - step ? PGK_OBV_SPENT : balance + step;
-    if (sign < 0)
-        return balance < -INT64_MAX + step ? PGK_OBV_SPENT : balance - step;
-    return balance;
+    pgk_int spent = pgk_splat_int(PGK_OBV_SPENT), sum = pgk_wrap_add(balance, delta);
+    pgk_mask over = pgk_lt_int((balance ^ sum) & (delta ^ sum), pgk_splat_int(0));
+    return pgk_sel_int(over | pgk_eq_int(balance, spent) | pgk_eq_int(delta, spent), spent, sum);
 }
 
 /* In shares, rounded once: beyond 2^53 millionths the conversion itself would round. */
-PGK_FN double pgk_shares(int64_t micro)
+PGK_FN pgk_real pgk_shares(pgk_int micro)
 {
-    const int64_t exact = INT64_C(1) << 53;
-    if (micro <= exact && micro >= -exact)
-        return (double)micro / 1e6;
-    return (double)(micro / 1000000) + (double)(micro % 1000000) / 1e6;
+    const pgk_int exact = pgk_splat_int(INT64_C(1) << 53);
+    pgk_mask far = pgk_gt_int(micro, exact) | pgk_lt_int(micro, -exact);
+    pgk_real value = pgk_from_int(micro) / 1e6;
+    if (pgk_any(far))
+        value = pgk_sel(far, pgk_from_int(micro / 1000000) + pgk_from_int(micro % 1000000) / 1e6, value);
+    return value;
 }
 
-PGK_FN void pgk_obv_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_obv_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
     (void)op;
-    double v = row->v[0];
-    out[0] = PGK_NAN;
-    if (v != v)
-        return;
-    int sign = 1;
-    if (row->age > 1)
-        sign = (row->c[0] > row->c[-1]) - (row->c[0] < row->c[-1]);
-    if (sign != 0)
-        s[0].i = pgk_obv_add(s[0].i, pgk_micro_shares(v), sign);
-    if (s[0].i != PGK_OBV_SPENT)
-        out[0] = pgk_shares(s[0].i);
+    pgk_real v = PGK_AT(row->v, 0), c = PGK_AT(row->c, 0), before = PGK_AT(row->c, -1);
+    pgk_mask present = pgk_eq(v, v), up = pgk_gt(c, before), down = pgk_lt(c, before);
+    if (!row->steady) {
+        pgk_mask first = pgk_eq(row->age, pgk_splat(1.0));
+        up = up | first;
+        down = down & pgk_not(first);
+    }
+    pgk_int zero = pgk_splat_int(0), step = pgk_micro_shares(pgk_sel(present, v, pgk_splat(0.0)));
+    /* -PGK_OBV_SPENT would be itself, were it defined */
+    pgk_int delta = pgk_sel_int(up & present, step, pgk_sel_int(down & present, pgk_wrap_negate(step), zero));
+    s[0].i = pgk_obv_add(s[0].i, delta);
+    pgk_mask known = present & pgk_not(pgk_eq_int(s[0].i, pgk_splat_int(PGK_OBV_SPENT)));
+    out[0] = pgk_sel(known, pgk_shares(s[0].i), pgk_splat(PGK_NAN));
 }
 
 #endif

@@ -5,30 +5,15 @@
 
 #include "step/step.h"
 
-PGK_FN void pgk_rsi_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_rsi_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
     uint32_t n = op->n[0];
-    out[0] = PGK_NAN;
-    if (row->age < 2)
-        return;
-    double d = row->c[0] - row->c[-1];
-    double gain = d > 0.0 ? d : 0.0;
-    double loss = d < 0.0 ? -d : 0.0;
-    if (row->age > (uint64_t)n + 1) {
-        s[0].f = pgk_wilder(s[0].f, gain, n);
-        s[1].f = pgk_wilder(s[1].f, loss, n);
-    } else {
-        s[0].f += gain;
-        s[1].f += loss;
-    }
-    if (row->age == (uint64_t)n + 1) {
-        s[0].f /= (double)n;
-        s[1].f /= (double)n;
-    }
-    if (row->age > n) {
-        double both = s[0].f + s[1].f;
-        out[0] = both == 0.0 ? 50.0 : 100.0 * (s[0].f / both);
-    }
+    pgk_real d = PGK_AT(row->c, 0) - PGK_AT(row->c, -1);
+    s[0].f = pgk_wilder(row, s[0].f, pgk_max(d, pgk_splat(0.0)), n);
+    s[1].f = pgk_wilder(row, s[1].f, pgk_max(-d, pgk_splat(0.0)), n);
+    pgk_real both = s[0].f + s[1].f;
+    pgk_real value = pgk_sel(pgk_eq(both, pgk_splat(0.0)), pgk_splat(50.0), 100.0 * (s[0].f / both));
+    out[0] = pgk_aged(row, n + 1, value);
 }
 
 #endif

@@ -63,30 +63,74 @@ PGK_FN int64_t pgk_daylight_last(int64_t year)
     return year >= 2007 ? pgk_sunday(pgk_days(year, 11, 1)) : pgk_sunday(pgk_days(year, 10, 25));
 }
 
-/* Offset of New York from UTC in seconds; constant within a UTC hour. */
-PGK_FN int32_t pgk_offset(int64_t t_ms)
+/* A stretch of UTC time, ms, `until` excluded. */
+struct pgk_season {
+    int64_t from;
+    int64_t until;
+    int32_t offset; /* New York's from UTC, in seconds */
+};
+
+/* The stretch around t_ms in which the offset does not change, within a UTC year. */
+PGK_FN struct pgk_season pgk_season(int64_t t_ms)
 {
     int64_t year = pgk_year(pgk_floor_div(t_ms, PGK_DAY_MS));
     int64_t from = pgk_daylight_first(year) * PGK_DAY_MS + 7 * PGK_HOUR_MS;
     int64_t to = pgk_daylight_last(year) * PGK_DAY_MS + 6 * PGK_HOUR_MS;
-    return t_ms >= from && t_ms < to ? -14400 : -18000;
+    struct pgk_season ret;
+    ret.from = t_ms < from ? pgk_days(year, 1, 1) * PGK_DAY_MS : t_ms < to ? from : to;
+    ret.until = t_ms < from ? from : t_ms < to ? to : pgk_days(year + 1, 1, 1) * PGK_DAY_MS;
+    ret.offset = t_ms >= from && t_ms < to ? -14400 : -18000;
+    return ret;
 }
 
-/* Keys of the regular (09:30 to 16:00) and extended (04:00 to 20:00) session of a bar that starts at t_ms:
- * the New York date. */
-PGK_FN void pgk_session_keys(int64_t t_ms, int32_t offset_s, int32_t ret[2])
+/* Offset of New York from UTC in seconds. */
+PGK_FN int32_t pgk_offset(int64_t t_ms)
 {
-    int64_t local = t_ms + (int64_t)offset_s * 1000;
+    return pgk_season(t_ms).offset;
+}
+
+/* A stretch of UTC time, ms, in which both session keys are these: the New York date between 09:30 and 16:00
+ * (key[0]) and between 04:00 and 20:00 (key[1]), or PGK_NO_SESSION. */
+struct pgk_span {
+    int64_t from;
+    int64_t until;
+    int32_t key[2];
+};
+
+/* The span of a bar that starts at t_ms. */
+PGK_FN struct pgk_span pgk_span_us(int64_t t_ms)
+{
+    struct pgk_season season = pgk_season(t_ms);
+    int64_t local = t_ms + (int64_t)season.offset * 1000;
     int64_t day = pgk_floor_div(local, PGK_DAY_MS);
     int64_t minute = (local - day * PGK_DAY_MS) / 60000;
-    ret[0] = minute >= 570 && minute < 960 ? (int32_t)day : PGK_NO_SESSION;
-    ret[1] = minute >= 240 && minute < 1200 ? (int32_t)day : PGK_NO_SESSION;
+    int64_t first = minute < 240 ? 0 : minute < 570 ? 240 : minute < 960 ? 570 : minute < 1200 ? 960 : 1200;
+    int64_t last = minute < 240 ? 240 : minute < 570 ? 570 : minute < 960 ? 960 : minute < 1200 ? 1200 : 1440;
+    int64_t midnight = day * PGK_DAY_MS - (int64_t)season.offset * 1000;
+    struct pgk_span ret;
+    ret.from = midnight + first * 60000;
+    ret.until = midnight + last * 60000;
+    ret.from = ret.from > season.from ? ret.from : season.from;
+    ret.until = ret.until < season.until ? ret.until : season.until;
+    ret.key[0] = first == 570 ? (int32_t)day : PGK_NO_SESSION;
+    ret.key[1] = first >= 240 && last <= 1200 ? (int32_t)day : PGK_NO_SESSION;
+    return ret;
 }
 
-/* Series without sessions: both are the UTC day. */
-PGK_FN void pgk_session_utc(int64_t t_ms, int32_t ret[2])
+/* Series without sessions: both keys are the UTC day. */
+PGK_FN struct pgk_span pgk_span_utc(int64_t t_ms)
 {
-    ret[0] = ret[1] = (int32_t)pgk_floor_div(t_ms, PGK_DAY_MS);
+    int64_t day = pgk_floor_div(t_ms, PGK_DAY_MS);
+    struct pgk_span ret;
+    ret.from = day * PGK_DAY_MS;
+    ret.until = ret.from + PGK_DAY_MS;
+    ret.key[0] = ret.key[1] = (int32_t)day;
+    return ret;
+}
+
+PGK_FN struct pgk_span pgk_span(int64_t t_ms, bool utc)
+{
+    return utc ? pgk_span_utc(t_ms) : pgk_span_us(t_ms);
 }
 
 #endif

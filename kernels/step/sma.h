@@ -4,11 +4,10 @@
 
 #include "step/step.h"
 
-PGK_FN void pgk_sma_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_sma_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
     (void)s;
-    uint32_t n = op->n[0];
-    out[0] = row->held < n ? PGK_NAN : pgk_mean(row->c - (n - 1), n);
+    out[0] = pgk_held(row, op->n[0], pgk_mean(row->c, op->n[0]));
 }
 
 #endif

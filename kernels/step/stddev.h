@@ -5,12 +5,11 @@
 #include "step/step.h"
 
 PGK_FN void pgk_stddev_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row,
-                            double *out)
+                            pgk_real *out)
 {
     (void)s;
     uint32_t n = op->n[0];
-    const double *oldest = row->c - (n - 1);
-    out[0] = row->held < n ? PGK_NAN : pgk_sigma(oldest, n, pgk_mean(oldest, n));
+    out[0] = pgk_held(row, n, pgk_sigma(row->c, n, pgk_mean(row->c, n)));
 }
 
 #endif

@@ -2,33 +2,26 @@
  *
  * One header per indicator holds its only definition: a step function that takes one row, the values of the
  * rows before it, and the indicator's own state words, and gives its outputs. The functions are plain C that
- * compiles for the host and for a device: no library but fabs and sqrt, no allocation, no global. Sums run
- * from the oldest row to the newest, and nothing may be contracted to a fused multiply-add, so that every
- * engine gives the same bits. */
+ * compiles for one series or for several side by side (step/lanes.h), for the host and for a device: no
+ * allocation, no global, no branch on a value. Sums run from the oldest row to the newest, and nothing may be
+ * contracted to a fused multiply-add, so that every engine gives the same bits. */
 #ifndef STEP_STEP_H
 #define STEP_STEP_H
 
-#include <math.h>
-#include <stdbool.h>
-#include <stdint.h>
-
-#ifdef __CUDACC__
-#define PGK_FN static __host__ __device__ __forceinline__
-#else
-#define PGK_FN static inline
-#endif
+#include "step/lanes.h"
 
 /* The one NaN that is ever published. */
 #define PGK_NAN __builtin_nan("")
 
-#define PGK_OUTPUTS    3         /* outputs an indicator has at most */
-#define PGK_NO_SESSION INT32_MIN /* session key of a row outside the session */
+#define PGK_OUTPUTS     3         /* outputs an indicator has at most */
+#define PGK_WORDS_MAX   3         /* state words an indicator has at most */
+#define PGK_DERIVED_MAX 2         /* series an indicator derives from the bars for its own windows */
+#define PGK_NO_SESSION  INT32_MIN /* session key of a row outside the session */
 
 /* One word of state. */
 union pgk_word {
-    double f;
-    int64_t i;
-    uint64_t u;
+    pgk_real f;
+    pgk_int i;
 };
 
 /* One configured indicator. */
@@ -39,55 +32,103 @@ struct pgk_op {
     uint32_t window;  /* rows its value reads, its own included */
     uint32_t words;   /* state words; 0: pure in its window */
     uint32_t word;    /* first state word */
+    uint32_t derived; /* first field of the series it derives, if it does */
+    uint32_t warm;    /* rows before the first one wanted that must be stepped for its derived series */
     double smooth[3]; /* 2 / (n + 1) of each period */
     double factor;    /* deviations (bb) */
     int32_t
         column[PGK_OUTPUTS]; /* where each output goes; one that is not shown: the column after the last */
 };
 
-/* One row as a step sees it. Each pointer is at this row's value; the rows before it lie before it, `held`
- * values in all. */
+/* The values of one field, seen from a row: PGK_AT(w, -1) is that of the row before. A device keeps them in
+ * rings. */
+#ifdef PGK_RINGS
+typedef struct pgk_ring pgk_window;
+#define PGK_AT(w, back)   pgk_ring_at(w, back)
+#define PGK_PUT(w, value) pgk_ring_put(w, value)
+#else
+typedef pgk_real *pgk_window;
+#ifndef PGK_STRIDE
+#define PGK_STRIDE 1 /* values of `pgk_real` from a row to the next */
+#endif
+#define PGK_AT(w, back)   ((w)[(int64_t)(back)*PGK_STRIDE])
+#define PGK_PUT(w, value) (*(w) = (value))
+#endif
+
+/* One row as a step sees it. */
 struct pgk_row {
-    const double *h;
-    const double *l;
-    const double *c;
-    const double *v;    /* NaN absent */
-    const double *p;    /* price of the bar's volume: vw, else (h + l + c) / 3 */
-    uint64_t held;      /* rows that can be read, this one included */
-    uint64_t age;       /* rows since the recurrences began, this one included: 1 at the first */
-    int32_t session[2]; /* key of the regular and of the extended session, or PGK_NO_SESSION */
+    pgk_window h;
+    pgk_window l;
+    pgk_window c;
+    pgk_window v; /* NaN absent */
+    pgk_window p; /* price of the bar's volume: vw, else (h + l + c) / 3 */
+    pgk_window derived[PGK_DERIVED_MAX];
+    pgk_real held;      /* rows that can be read, this one included */
+    pgk_real age;       /* rows since the recurrences began, this one included: 1 at the first */
+    pgk_int session[2]; /* key of the regular and of the extended session, or PGK_NO_SESSION */
+    bool steady; /* every window is whole and every recurrence past its seed: a constant where it is known */
 };
 
-/* Mean of n values, oldest first. */
-PGK_FN double pgk_mean(const double *oldest, uint32_t n)
+/* `x`, or NaN where the window is not whole. */
+PGK_FN pgk_real pgk_held(const struct pgk_row *row, uint32_t n, pgk_real x)
 {
-    double sum = 0.0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += oldest[i];
+    return row->steady ? x : pgk_sel(pgk_ge(row->held, pgk_splat(n)), x, pgk_splat(PGK_NAN));
+}
+
+/* `x`, or NaN before the row of age `first`. */
+PGK_FN pgk_real pgk_aged(const struct pgk_row *row, uint32_t first, pgk_real x)
+{
+    return row->steady ? x : pgk_sel(pgk_ge(row->age, pgk_splat(first)), x, pgk_splat(PGK_NAN));
+}
+
+/* Mean of the last n values, summed oldest first. */
+PGK_FN pgk_real pgk_mean(pgk_window w, uint32_t n)
+{
+    pgk_real sum = pgk_splat(0.0);
+    for (int32_t i = 1 - (int32_t)n; i <= 0; i++)
+        sum += PGK_AT(w, i);
     return sum / (double)n;
 }
 
 /* Population deviation around `mean`, in two passes. */
-PGK_FN double pgk_sigma(const double *oldest, uint32_t n, double mean)
+PGK_FN pgk_real pgk_sigma(pgk_window w, uint32_t n, pgk_real mean)
 {
-    double sum = 0.0;
-    for (uint32_t i = 0; i < n; i++) {
-        double d = oldest[i] - mean;
+    pgk_real sum = pgk_splat(0.0);
+    for (int32_t i = 1 - (int32_t)n; i <= 0; i++) {
+        pgk_real d = PGK_AT(w, i) - mean;
         sum += d * d;
     }
-    return sqrt(sum / (double)n);
+    return pgk_sqrt(sum / (double)n);
 }
 
 /* One step of an exponential mean with smoothing k. */
-PGK_FN double pgk_smooth(double e, double x, double k)
+PGK_FN pgk_real pgk_smooth(pgk_real e, pgk_real x, double k)
 {
     return (x - e) * k + e;
 }
 
-/* Wilder's mean. */
-PGK_FN double pgk_wilder(double mean, double x, uint32_t n)
+/* A smoothed mean that begins as the plain one of the values of ages `from` to `seed`. */
+PGK_FN pgk_real pgk_seeded(const struct pgk_row *row, pgk_real state, pgk_real x, pgk_real stepped,
+                           uint32_t from, uint32_t seed)
 {
-    return (mean * ((double)n - 1.0) + x) / (double)n;
+    pgk_real sum = pgk_sel(pgk_ge(row->age, pgk_splat(from)), state + x, state);
+    sum = pgk_sel(pgk_eq(row->age, pgk_splat(seed)), sum / (double)(seed - from + 1), sum);
+    return pgk_sel(pgk_gt(row->age, pgk_splat(seed)), stepped, sum);
+}
+
+/* An exponential mean, seeded over the ages `from` to `seed`. */
+PGK_FN pgk_real pgk_average(const struct pgk_row *row, pgk_real state, pgk_real x, double k, uint32_t from,
+                            uint32_t seed)
+{
+    pgk_real stepped = pgk_smooth(state, x, k);
+    return row->steady ? stepped : pgk_seeded(row, state, x, stepped, from, seed);
+}
+
+/* Wilder's mean over n, seeded over the ages 2 to n + 1: there is no change before the second row. */
+PGK_FN pgk_real pgk_wilder(const struct pgk_row *row, pgk_real state, pgk_real x, uint32_t n)
+{
+    pgk_real stepped = (state * ((double)n - 1.0) + x) / (double)n;
+    return row->steady ? stepped : pgk_seeded(row, state, x, stepped, 2, n + 1);
 }
 
 #endif

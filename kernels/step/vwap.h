@@ -5,52 +5,46 @@
 
 #include "step/step.h"
 
-PGK_FN double pgk_typical(double h, double l, double c)
+PGK_FN pgk_real pgk_typical(pgk_real h, pgk_real l, pgk_real c)
 {
     return (h + l + c) / 3.0;
 }
 
 /* The price that stands for a bar's volume. */
-PGK_FN double pgk_volume_price(double h, double l, double c, double vw)
+PGK_FN pgk_real pgk_volume_price(pgk_real h, pgk_real l, pgk_real c, pgk_real vw)
 {
-    return vw == vw ? vw : pgk_typical(h, l, c);
+    return pgk_sel(pgk_eq(vw, vw), vw, pgk_typical(h, l, c));
 }
 
 /* The session is n[0]: 0 regular, 1 extended. */
 PGK_FN void pgk_vwap_session_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row,
-                                  double *out)
+                                  pgk_real *out)
 {
-    int32_t key = row->session[op->n[0]];
-    bool inside = key != PGK_NO_SESSION;
-    double v = row->v[0];
-    out[0] = PGK_NAN;
-    if (!inside || s[0].i != key) {
-        s[0].i = inside ? key : 0;
-        s[1].f = 0.0;
-        s[2].f = 0.0;
-    }
-    if (!inside || v != v)
-        return;
-    s[1].f += row->p[0] * v;
-    s[2].f += v;
-    if (s[2].f > 0.0)
-        out[0] = s[1].f / s[2].f;
+    pgk_int key = row->session[op->n[0]];
+    pgk_mask inside = pgk_not(pgk_eq_int(key, pgk_splat_int(PGK_NO_SESSION)));
+    pgk_mask same = inside & pgk_eq_int(s[0].i, key);
+    pgk_real zero = pgk_splat(0.0), v = PGK_AT(row->v, 0);
+    pgk_mask counts = inside & pgk_eq(v, v);
+    s[0].i = pgk_sel_int(inside, key, pgk_splat_int(0));
+    s[1].f = pgk_sel(same, s[1].f, zero);
+    s[2].f = pgk_sel(same, s[2].f, zero);
+    s[1].f = pgk_sel(counts, s[1].f + PGK_AT(row->p, 0) * v, s[1].f);
+    s[2].f = pgk_sel(counts, s[2].f + v, s[2].f);
+    out[0] = pgk_sel(counts & pgk_gt(s[2].f, zero), s[1].f / s[2].f, pgk_splat(PGK_NAN));
 }
 
-PGK_FN void pgk_vwap_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_vwap_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row,
+                          pgk_real *out)
 {
     (void)s;
-    int64_t n = op->n[0];
-    out[0] = PGK_NAN;
-    if (row->held < (uint64_t)n)
-        return;
-    double flow = 0.0, volume = 0.0;
-    for (int64_t i = 1 - n; i <= 0; i++) {
-        flow += row->p[i] * row->v[i];
-        volume += row->v[i];
+    pgk_real flow = pgk_splat(0.0), volume = pgk_splat(0.0);
+    for (int32_t i = 1 - (int32_t)op->n[0]; i <= 0; i++) {
+        pgk_real v = PGK_AT(row->v, i);
+        flow += PGK_AT(row->p, i) * v;
+        volume += v;
     }
-    if (volume > 0.0)
-        out[0] = flow / volume;
+    out[0] =
+        pgk_held(row, op->n[0], pgk_sel(pgk_gt(volume, pgk_splat(0.0)), flow / volume, pgk_splat(PGK_NAN)));
 }
 
 #endif

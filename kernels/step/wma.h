@@ -4,19 +4,14 @@
 
 #include "step/step.h"
 
-PGK_FN void pgk_wma_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, double *out)
+PGK_FN void pgk_wma_step(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out)
 {
     (void)s;
-    uint32_t n = op->n[0];
-    if (row->held < n) {
-        out[0] = PGK_NAN;
-        return;
-    }
-    const double *oldest = row->c - (n - 1);
-    double sum = 0.0;
-    for (uint32_t i = 0; i < n; i++)
-        sum += oldest[i] * (double)(i + 1);
-    out[0] = sum / ((double)n * ((double)n + 1.0) / 2.0);
+    int32_t n = (int32_t)op->n[0];
+    pgk_real sum = pgk_splat(0.0);
+    for (int32_t i = 1; i <= n; i++)
+        sum += PGK_AT(row->c, i - n) * (double)i;
+    out[0] = pgk_held(row, op->n[0], sum / ((double)n * ((double)n + 1.0) / 2.0));
 }
 
 #endif

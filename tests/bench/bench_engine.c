@@ -68,7 +68,8 @@ static void bench_init(struct bench *b, uint32_t series, uint32_t capacity)
     char text[128];
     if (pgk_plan_new(&b->plan, NULL, 0, text, sizeof text) != 0)
         die(text);
-    if (pgk_engine_new(&b->engine, b->plan, PGK_CPU, text, sizeof text) != 0)
+    if (pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_CPU}, text,
+                       sizeof text) != 0)
         die(text);
     ref_segment_init(&b->segment, b->plan, series, capacity, EVERY, false);
     if (pgk_engine_bind(b->engine, b->segment.base, &b->segment.geo) != 0)

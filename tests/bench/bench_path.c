@@ -101,7 +101,8 @@ static void setup(struct bench *b)
     struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
     struct worker_hooks worker_hooks = {engine_failed, drained, b};
     if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
-        pgk_engine_new(&b->engine, b->plan, PGK_AUTO, err, sizeof err) < 0 ||
+        pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err) <
+            0 ||
         bus_open(&b->bus, &b->config, b->plan, "", (gid_t)-1, err, sizeof err) < 0)
         die(err);
     if (symbols_new(&b->symbols, &b->bus.board, SYMBOLS) < 0 ||

@@ -148,7 +148,7 @@ struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segm
 {
     struct pgk_engine *engine = NULL;
     char why[128];
-    if (pgk_engine_new(&engine, plan, PGK_AUTO, why, sizeof why) != 0 ||
+    if (pgk_engine_new(&engine, plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, why, sizeof why) != 0 ||
         pgk_engine_bind(engine, segment->base, &segment->geo) != 0 ||
         pgk_engine_extent(engine, 0, 0, segment->geo.series_max) != 0)
         abort();

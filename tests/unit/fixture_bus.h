@@ -77,7 +77,9 @@ static inline void fixture_open(struct fixture *f, uint32_t symbols, uint32_t ro
     f->config.bus.group = none;
     f->config.bus.mode = 0600;
     assert_int_equal(pgk_plan_new(&f->plan, NULL, 0, err, sizeof err), 0);
-    assert_int_equal(pgk_engine_new(&f->engine, f->plan, PGK_AUTO, err, sizeof err), 0);
+    assert_int_equal(
+        pgk_engine_new(&f->engine, f->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err),
+        0);
     int r = bus_open(&f->bus, &f->config, f->plan, "", (gid_t)-1, err, sizeof err);
     if (r < 0)
         fail_msg("bus_open: %s", err);

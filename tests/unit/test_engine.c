@@ -106,13 +106,17 @@ static void kinds(void **state)
     struct pgk_engine *engine = NULL;
     char text[128] = "";
     assert_int_equal(pgk_plan_new(&plan, NULL, 0, text, sizeof text), 0);
-    assert_int_equal(pgk_engine_new(&engine, plan, PGK_CUDA, text, sizeof text), -ENOTSUP);
+    assert_int_equal(
+        pgk_engine_new(&engine, plan, &(struct pgk_engine_options){.kind = PGK_CUDA}, text, sizeof text),
+        -ENOTSUP);
     assert_null(engine);
     assert_non_null(strstr(text, "no CUDA engine"));
-    assert_int_equal(pgk_engine_new(&engine, plan, PGK_CPU, text, sizeof text), 0);
+    assert_int_equal(
+        pgk_engine_new(&engine, plan, &(struct pgk_engine_options){.kind = PGK_CPU}, text, sizeof text), 0);
     assert_non_null(strstr(text, "cpu"));
     pgk_engine_free(engine);
-    assert_int_equal(pgk_engine_new(&engine, plan, PGK_AUTO, text, sizeof text), 0);
+    assert_int_equal(
+        pgk_engine_new(&engine, plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, text, sizeof text), 0);
     assert_non_null(strstr(text, "cpu"));
     pgk_engine_free(engine);
     pgk_engine_free(NULL);
@@ -139,6 +143,7 @@ static void bind_refuses(void **state)
     WITH(capacity, PGD_CAPACITY_LIMIT + 1);
     WITH(columns, good.columns + 1);
     WITH(unit_size, 8);
+    WITH(unit_size, good.unit_size + 8);
     WITH(unit_stride, 64);
     WITH(bar_stride, 32);
     WITH(series_stride, 64);
@@ -253,7 +258,7 @@ static void revision_coalesces(void **state)
     assert_in_range(change.done_end, 1020, 2700);
     assert_int_equal(gen_of(w, 999), gen_before);
     assert_int_equal(gen_of(w, 2799), gen_after);
-    assert_int_equal(gen_of(w, 1000), gen_row + 1);
+    assert_int_not_equal(gen_of(w, 1000), gen_row);
     expect_streamed(w);
     world_free(w);
 }
@@ -272,7 +277,7 @@ static void revisions_far_apart(void **state)
     assert_int_equal(change.done_first, 100);
     assert_int_equal(change.done_end, 2004);
     assert_int_equal(gen_of(w, 1000), gen);
-    assert_true(gen_of(w, 1900) > gen);
+    assert_int_not_equal(gen_of(w, 1900), gen);
     expect_streamed(w);
     world_free(w);
 }
@@ -353,7 +358,8 @@ static void busy_append(void **state)
     world_free(w);
 }
 
-/* Only a row that a window looks back on is busy: the new row waits as well. */
+/* Only a row that a window looks back on is busy. An engine that kept the window goes on with what the bar
+ * was before, one that reads it again waits; either way the correction sets it right. */
 static void busy_window(void **state)
 {
     (void)state;
@@ -361,8 +367,11 @@ static void busy_window(void **state)
     append(w, 1);
     ref_begin_revision(&w->segment, 0, 95);
     struct pgk_change change = compute(w, 100);
+    assert_int_equal(ref_series(&w->segment, 0)->computed, change.done_end);
+    restart(w);
+    append(w, 1);
+    change = compute(w, change.done_end);
     assert_int_equal(change.done_first, change.done_end);
-    assert_int_equal(ref_series(&w->segment, 0)->computed, 100);
     revise(w, 95);
     (void)compute(w, 95);
     expect_streamed(w);

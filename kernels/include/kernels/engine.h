@@ -61,20 +61,25 @@ struct pgk_engine;
 
 enum pgk_kind { PGK_AUTO = 0, PGK_CPU = 1, PGK_CUDA = 2 };
 
-/* -ENOTSUP: that kind is not built in (PGK_AUTO never fails so). `why` gets a line on what was chosen and
- * why. The plan is copied. */
-int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan, enum pgk_kind kind, char *why,
-                   size_t why_size) PGK_WARN_UNUSED;
+struct pgk_engine_options {
+    enum pgk_kind kind;
+    uint32_t threads; /* the CPU engine's, 0: one */
+    const char *isa;  /* its instruction set ("avx512", "avx2", "base"), NULL: the best there is */
+};
+
+/* -ENOTSUP: that kind, or that instruction set, cannot be had here (PGK_AUTO never fails so). `why` gets a
+ * line on what was chosen and why. The plan is copied. */
+int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
+                   const struct pgk_engine_options *options, char *why, size_t why_size) PGK_WARN_UNUSED;
 void pgk_engine_free(struct pgk_engine *engine);
 
 /* Binds a bars segment (base: its first byte; geo: copied). Returns a handle >= 0; -EINVAL when the geometry
  * does not fit the plan: its columns; capacity of at least pgk_plan_capacity; state_size of at least
- * pgk_plan_state_size; state_every > 0 and state_slots >= capacity / state_every + 2; all offsets and strides
- * multiples of 8. -ENOSPC after 16 segments.
+ * pgk_plan_state_size; state_every > 0 and state_slots >= capacity / state_every + 2; unit_size a multiple of
+ * 64; all offsets and strides multiples of 8. -ENOSPC after 16 segments.
  *
  * The state plane belongs to the engine. Its slots hold checkpoints: the state of all recurrences between
- * rows r - 1 and r for every r that is a multiple of state_every, in slot r / state_every % (state_slots -
- * 1), and in the last slot that for the next row to come. */
+ * rows r - 1 and r for every r where r + series is a multiple of state_every. */
 int pgk_engine_bind(struct pgk_engine *engine, void *base,
                     const struct pgd_bars_geometry *geo) PGK_WARN_UNUSED;
 

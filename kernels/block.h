@@ -1,0 +1,38 @@
+/* block.h - some rows of the lanes of a tile: read whole, stepped, written. */
+#ifndef KERNELS_BLOCK_H
+#define KERNELS_BLOCK_H
+
+#include "simd.h"
+#include "task.h"
+
+struct pgk_lane {
+    /* in */
+    struct pgk_series series;
+    uint32_t want;       /* rows from the tile's row of this lane on, at most PGK_ROWS; 0: it sits out */
+    uint64_t write_from; /* rows before are stepped for their state only */
+    uint64_t computed;   /* rows before have units already */
+    bool ahead;          /* more will be wanted after these */
+    /* out */
+    uint32_t rows;            /* rows that were stepped */
+    enum pgk_outcome outcome; /* why they are fewer than wanted */
+    uint64_t changed; /* latest row seen whose bar is not the one its units came from; else left alone */
+};
+
+struct pgk_block {
+    const struct pgk_simd *simd;
+    uint32_t settled; /* age from which every recurrence is past its seed */
+    bool keep;        /* lanes that sit out keep what they hold */
+    struct pgk_lane lane[PGK_TILE];
+    struct pgk_rows rows;
+    uint8_t *idle; /* takes units that nobody wants */
+};
+
+/* `layout` must outlive it. */
+int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout,
+                   const struct pgk_simd *simd) PGK_WARN_UNUSED;
+void pgk_block_fini(struct pgk_block *block);
+
+/* Reads, steps and writes what the lanes want; the tile moves on. */
+void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen);
+
+#endif

@@ -1,0 +1,105 @@
+#define PGK_STRIDE 8 /* one lane is stepped alone: from a row to the next are the other lanes */
+#include "tile.h"
+
+#include <string.h>
+
+#include "step/stoch.h"
+
+_Static_assert(PGK_STRIDE == PGK_TILE, "a lane's rows are a tile apart");
+
+void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room)
+{
+    size_t at = (size_t)plan->words * PGK_TILE;
+    *ret = (struct pgk_layout){.plan = plan, .room = room};
+    for (uint32_t f = 0; f < plan->fields; f++) {
+        ret->past[f] = at;
+        ret->now[f] = at + (size_t)plan->halo[f] * PGK_TILE;
+        at = ret->now[f] + (size_t)room * PGK_TILE;
+    }
+    ret->size = sizeof(struct pgk_tile) + at * sizeof(double);
+}
+
+void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows)
+{
+    if (tile->at + rows <= layout->room)
+        return;
+    const size_t row = PGK_TILE * sizeof(double);
+    for (uint32_t f = 0; f < layout->plan->fields; f++)
+        memmove(tile->data + layout->past[f], tile->data + layout->past[f] + tile->at * PGK_TILE,
+                layout->plan->halo[f] * row);
+    tile->at = 0;
+}
+
+void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane, uint32_t rows)
+{
+    for (uint32_t f = 0; f < layout->plan->fields; f++) {
+        double *to = pgk_tile_now(layout, tile, f) + lane + ((size_t)rows - 1) * PGK_TILE;
+        const double *from = to - (size_t)rows * PGK_TILE;
+        for (uint32_t i = 0; i < layout->plan->halo[f]; i++, to -= PGK_TILE, from -= PGK_TILE)
+            *to = *from;
+    }
+}
+
+void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,
+                   const struct pgk_layout *from_layout, struct pgk_tile *from, uint32_t from_lane)
+{
+    const struct pgk_plan *plan = from_layout->plan;
+    for (uint32_t w = 0; w < plan->words; w++)
+        memcpy(&pgk_tile_word(to, w)[to_lane], &pgk_tile_word(from, w)[from_lane], sizeof(double));
+    for (uint32_t f = 0; f < plan->fields; f++) {
+        double *t = pgk_tile_now(to_layout, to, f) + to_lane;
+        const double *s = pgk_tile_now(from_layout, from, f) + from_lane;
+        for (uint32_t i = 0; i < plan->halo[f]; i++)
+            *(t -= PGK_TILE) = *(s -= PGK_TILE);
+    }
+    to->row[to_lane] = from->row[from_lane];
+    to->origin[to_lane] = from->origin[from_lane];
+    to->held[to_lane] = from->held[from_lane];
+    to->from[to_lane] = to->until[to_lane] = 0;
+}
+
+/* Only stoch derives. */
+void pgk_tile_derive(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane)
+{
+    const struct pgk_plan *plan = layout->plan;
+    for (uint32_t i = 0; plan->fields > PGK_BAR_FIELDS && i < plan->ops; i++) {
+        const struct pgk_op *op = &plan->op[i];
+        if (op->derived == 0)
+            continue;
+        for (uint32_t back = op->warm; back > 0; back--) {
+            size_t past = (size_t)back * PGK_TILE;
+            pgk_real out[PGK_OUTPUTS];
+            const struct pgk_row row = {
+                .h = pgk_tile_now(layout, tile, PGK_H) + lane - past,
+                .l = pgk_tile_now(layout, tile, PGK_L) + lane - past,
+                .c = pgk_tile_now(layout, tile, PGK_C) + lane - past,
+                .derived = {pgk_tile_now(layout, tile, op->derived) + lane - past,
+                            pgk_tile_now(layout, tile, op->derived + 1) + lane - past},
+                .steady = true};
+            pgk_stoch_step(op, NULL, &row, out);
+        }
+    }
+}
+
+void pgk_tile_session(struct pgk_tile *tile, uint32_t lane, int64_t t_ms, bool utc)
+{
+    struct pgk_span span = pgk_span(t_ms, utc);
+    tile->from[lane] = span.from;
+    tile->until[lane] = span.until;
+    tile->key[0][lane] = span.key[0];
+    tile->key[1][lane] = span.key[1];
+}
+
+void pgk_tile_get_state(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane,
+                        uint64_t *words)
+{
+    for (uint32_t w = 0; w < layout->plan->words; w++)
+        memcpy(&words[w], &pgk_tile_word(tile, w)[lane], sizeof *words);
+}
+
+void pgk_tile_set_state(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane,
+                        const uint64_t *words)
+{
+    for (uint32_t w = 0; w < layout->plan->words; w++)
+        memcpy(&pgk_tile_word(tile, w)[lane], &words[w], sizeof *words);
+}

@@ -1,0 +1,74 @@
+/* tile.h - eight series side by side: what the next row of each is stepped from.
+ *
+ * A tile holds, for each of its lanes, the state words of the recurrences and the last rows of every field
+ * that windows look back on. Values of the same row and field of the eight lanes lie next to each other, so
+ * that one vector instruction steps them all. All lanes stand at the same place in the tile, whatever rows of
+ * their series they are at. */
+#ifndef KERNELS_TILE_H
+#define KERNELS_TILE_H
+
+#include "plan.h"
+#include "state.h"
+#include "step/session.h"
+
+#define PGK_TILE 8u /* lanes */
+
+/* Where things lie in the tiles of one size. */
+struct pgk_layout {
+    const struct pgk_plan *plan;
+    uint32_t room;               /* rows that can be stepped before the past is moved back to the front */
+    size_t past[PGK_FIELDS_MAX]; /* of each field, in doubles: its first row, and ... */
+    size_t now[PGK_FIELDS_MAX];  /* ... its first row behind the past */
+    size_t size;                 /* bytes of a tile, a multiple of 64 */
+};
+
+struct pgk_tile {
+    uint64_t row[PGK_TILE];    /* row of the series that is stepped next */
+    uint64_t origin[PGK_TILE]; /* row at which the recurrences began */
+    uint64_t held[PGK_TILE];   /* rows before `row` that are here, at most the window's; 0: nothing is */
+    int64_t from[PGK_TILE];    /* the session keys below are those of bars that start from here ... */
+    int64_t until[PGK_TILE];   /* ... to here */
+    int64_t key[2][PGK_TILE];
+    uint64_t at; /* rows of the room that are taken */
+    uint64_t reserved[7];
+    double data[]; /* words, then fields */
+};
+
+void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room);
+
+/* One word of all lanes. */
+static inline double *pgk_tile_word(struct pgk_tile *tile, uint32_t word)
+{
+    return tile->data + (size_t)word * PGK_TILE;
+}
+
+/* Field `field` of the row that is stepped next; rows before it lie before it. */
+static inline double *pgk_tile_now(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t field)
+{
+    return tile->data + layout->now[field] + tile->at * PGK_TILE;
+}
+
+/* Makes room for `rows` more, at most the layout's. */
+void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows);
+
+/* Moves the past of one lane `rows` later: it sits out a step of so many rows, or the first so many of one.
+ */
+void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane, uint32_t rows);
+
+/* Copies a lane to a lane of a tile of any room. */
+void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,
+                   const struct pgk_layout *from_layout, struct pgk_tile *from, uint32_t from_lane);
+
+/* Steps what ops derive over the rows before the next one, once the past of a lane has been put in place. */
+void pgk_tile_derive(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane);
+
+/* The lane's session keys for a bar that starts at t_ms. */
+void pgk_tile_session(struct pgk_tile *tile, uint32_t lane, int64_t t_ms, bool utc);
+
+/* A lane's state, as state.h stores it. */
+void pgk_tile_get_state(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane,
+                        uint64_t *words);
+void pgk_tile_set_state(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane,
+                        const uint64_t *words);
+
+#endif
