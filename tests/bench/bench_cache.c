@@ -255,7 +255,8 @@ static void open_daemon(struct bench *b)
     uv_async_init(&b->loop, &b->room, on_room);
     b->room.data = b;
     if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
-        pgk_engine_new(&b->engine, b->plan, PGK_AUTO, err, sizeof err) < 0 ||
+        pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err) <
+            0 ||
         bus_open(&b->bus, &b->config, b->plan, "", (gid_t)-1, err, sizeof err) < 0)
         die(err);
     if (symbols_new(&b->symbols, &b->bus.board, SYMBOLS) < 0 ||
