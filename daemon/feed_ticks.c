@@ -96,7 +96,7 @@ static bool repeated(struct feed *f, enum feed_tick kind, struct seen_key key)
 {
     struct seen *filled = f->filled[kind];
     bool has_id = key.a >> 62 == KEY_ID >> 62;
-    if (has_id ? seen_has(f->live[kind], key) : false)
+    if (has_id && seen_has(f->live[kind], key))
         return true;
     if (!seen_empty(filled) && (has_id ? seen_has(filled, key) : seen_take(filled, key)))
         return true;

@@ -296,6 +296,13 @@ uint32_t gaps_open(struct gaps *g, uint32_t symbol, enum pgd_topic topic, int64_
     row = fresh(g);
     if (!row) /* all are being filled: cannot be, fewer are at a time than there are rows */
         return GAPS_NONE;
+    struct row *joined = touching(*pair_of(g, symbol, topic), from_ns, to_ns);
+    if (joined) { /* room was made of its neighbours */
+        row->gap.id = 0;
+        TAILQ_INSERT_HEAD(&g->over, row, link);
+        show(g, row);
+        return number_of(g, widen(g, joined, from_ns, to_ns, due));
+    }
     row->gap = (struct pgd_gap){.id = ++g->last_id,
                                 .symbol = symbol,
                                 .topic = topic,
