@@ -9,9 +9,11 @@
 #define NS_PER_MS   INT64_C(1000000)
 
 /* Kinds of keys, in their top bits. */
-#define KEY_ID    (UINT64_C(1) << 62)
-#define KEY_TRADE (UINT64_C(2) << 62)
-#define KEY_QUOTE (UINT64_C(3) << 62)
+#define KEY_ID     (UINT64_C(1) << 62)
+#define KEY_TRADE  (UINT64_C(2) << 62)
+#define KEY_QUOTE  (UINT64_C(3) << 62)
+#define KEY_HASHED (UINT64_C(1) << 61) /* the id is the hash of a text */
+#define KEY_UNIQUE (UINT64_C(1) << 60) /* no two records have it */
 
 static uint64_t mix(uint64_t hash, uint64_t word)
 {
@@ -31,13 +33,15 @@ static struct seen_key trade_key(const struct pgd_trade *t)
 {
     uint64_t where = (t->symbol + UINT64_C(1)) << 24 | (uint64_t)t->exchange << 8 | t->trf;
     if (t->id != 0)
-        return (struct seen_key){KEY_ID | (t->flags & PGD_ID_HASHED ? UINT64_C(1) << 61 : 0) | where, t->id};
+        return (struct seen_key){KEY_ID | KEY_UNIQUE | (t->flags & PGD_ID_HASHED ? KEY_HASHED : 0) | where,
+                                 t->id};
     uint64_t hash = mix(0, (uint64_t)(t->t / NS_PER_MS));
     hash = mix(hash, bits_of(t->price));
     hash = mix(hash, bits_of(t->size));
     return (struct seen_key){KEY_TRADE | where, mix(hash, t->seq)};
 }
 
+/* A quote that says all the same, its sequence number included, is the same. */
 static struct seen_key quote_key(const struct pgd_quote *q)
 {
     uint64_t where = (q->symbol + UINT64_C(1)) << 32 | (uint64_t)q->bid_exchange << 16 | q->ask_exchange;
@@ -46,7 +50,7 @@ static struct seen_key quote_key(const struct pgd_quote *q)
     hash = mix(hash, bits_of(q->ask));
     hash = mix(hash, bits_of(q->bid_size));
     hash = mix(hash, bits_of(q->ask_size));
-    return (struct seen_key){KEY_QUOTE | where, mix(hash, q->seq)};
+    return (struct seen_key){KEY_QUOTE | (q->seq != 0 ? KEY_UNIQUE : 0) | where, mix(hash, q->seq)};
 }
 
 /* Records an earlier run left on the tape: known, and where the stream was. */
@@ -95,10 +99,10 @@ int feed_remember_quotes(struct feed *f)
 static bool repeated(struct feed *f, enum feed_tick kind, struct seen_key key)
 {
     struct seen *filled = f->filled[kind];
-    bool has_id = key.a >> 62 == KEY_ID >> 62;
-    if (has_id && seen_has(f->live[kind], key))
+    bool unique = (key.a & KEY_UNIQUE) != 0;
+    if (unique && seen_has(f->live[kind], key))
         return true;
-    if (!seen_empty(filled) && (has_id ? seen_has(filled, key) : seen_take(filled, key)))
+    if (!seen_empty(filled) && (unique ? seen_has(filled, key) : seen_take(filled, key)))
         return true;
     seen_put(f->live[kind], key);
     return false;
@@ -107,8 +111,8 @@ static bool repeated(struct feed *f, enum feed_tick kind, struct seen_key key)
 /* Of REST, likewise. Without an id each record of the stream answers for one of REST. */
 static bool repeated_fill(struct feed *f, enum feed_tick kind, struct seen_key key)
 {
-    bool has_id = key.a >> 62 == KEY_ID >> 62;
-    if (has_id ? seen_has(f->live[kind], key) || seen_has(f->filled[kind], key)
+    bool unique = (key.a & KEY_UNIQUE) != 0;
+    if (unique ? seen_has(f->live[kind], key) || seen_has(f->filled[kind], key)
                : seen_take(f->live[kind], key))
         return true;
     seen_put(f->filled[kind], key);

@@ -5,10 +5,11 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../clients/python"))
 sys.path.insert(0, os.path.dirname(__file__))
 import polygond  # noqa: E402
-from harness import check, until  # noqa: E402
+from harness import check, session_start, until  # noqa: E402
 
 ENDS = ["published", "duplicate", "malformed", "refused", "unwanted", "too_old", "counted", "unknown", "waiting"]
 REST_ENDS = ["published", "duplicate", "bad_rows", "too_old", "unwanted"]
+SYMBOLS = ["AAPL", "MSFT"]
 TOPICS = ["trades", "quotes", "bars_1s", "bars_1m"]
 CONFIG = {
     "stream": {"backoff_min_ms": 20, "backoff_max_ms": 100, "connect_timeout_s": 2, "auth_timeout_s": 2, "ack_timeout_s": 2,
@@ -135,3 +136,17 @@ def check_all(sim, d, symbols, what):
         for timespan in ("1s", "1m"):
             filled[timespan] = filled.get(timespan, 0) + check_bars(sim, d, symbol, timespan, what)
     return filled
+
+
+CLUSTERS = [{"name": "stocks", "symbols": SYMBOLS, "topics": TOPICS}]
+
+
+def begin(place, speed=20, config=None, seed=5):
+    sim = place.sim("--seed", seed, "--speed", speed, "--start", session_start("10:00"))
+    merged = {k: dict(CONFIG.get(k, {}), **(config or {}).get(k, {})) for k in set(CONFIG) | set(config or {})}
+    return sim, place.daemon(sim, clusters=CLUSTERS, config=merged).until_live(*SYMBOLS)
+
+
+def flows(d):
+    have = d.counters()["events_published"]
+    until(lambda: d.counters()["events_published"] > have + 50, "data flows")

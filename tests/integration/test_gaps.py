@@ -7,23 +7,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from gaps_oracle import CONFIG, TOPICS, check_account, check_all, gaps, until_closed  # noqa: E402
-from harness import Place, check, main, session_start, until  # noqa: E402
-
-SYMBOLS = ["AAPL", "MSFT"]
-CLUSTERS = [{"name": "stocks", "symbols": SYMBOLS, "topics": TOPICS}]
-
-
-def begin(place, speed=20, config=None, seed=5):
-    sim = place.sim("--seed", seed, "--speed", speed, "--start", session_start("10:00"))
-    merged = {k: dict(CONFIG.get(k, {}), **(config or {}).get(k, {})) for k in set(CONFIG) | set(config or {})}
-    return sim, place.daemon(sim, clusters=CLUSTERS, config=merged).until_live(*SYMBOLS)
-
-
-def flows(d):
-    have = d.counters()["events_published"]
-    until(lambda: d.counters()["events_published"] > have + 50, "data flows")
-
+from gaps_oracle import SYMBOLS, TOPICS, begin, check_account, check_all, flows, gaps, until_closed  # noqa: E402
+from harness import Place, check, main, until  # noqa: E402
 
 def an_outage_is_filled():
     with Place() as place:
@@ -96,4 +81,19 @@ def restart_in_the_middle_of_a_backfill():
         check_account(d, "after a clean restart")
 
 
-main(an_outage_is_filled, silence_is_a_hole, restart_in_the_middle_of_a_backfill)
+def not_entitled():
+    with Place() as place:
+        sim, d = begin(place)
+        flows(d)
+        sim.ask("scenario", "request /v3/: status 403 json\n")
+        sim.ask("drop")
+        until(lambda: d.counters()["gaps_unfillable"] >= 4, "403: trades and quotes are given up")
+        until(lambda: all(g["state"] in ("closed", "unfillable") for g in gaps(d)), "the bars are filled")
+        rows = [g for g in gaps(d) if g["state"] == "unfillable"]
+        check({g["reason"] for g in rows} == {"not entitled"} and {g["topic"] for g in rows} == {"trades", "quotes"}, "with the reason")
+        text = d.ctl("gaps").stdout
+        check("unfillable" in text and "not entitled" in text, "and shown: " + text.splitlines()[1])
+        check_account(d, "403")
+
+
+main(an_outage_is_filled, silence_is_a_hole, restart_in_the_middle_of_a_backfill, not_entitled)

@@ -146,7 +146,7 @@ static void set_scenario(struct control *c)
 static void revise(struct control *c)
 {
     char ticker[64] = "";
-    double t, ago, price, size;
+    double t, ago, price, size, quiet;
     sim_request_param(c->request, "symbol", ticker, sizeof(ticker));
     struct sim_symbol *symbol = sim_universe_ticker(&c->sim->universe, ticker);
     if (!symbol) {
@@ -160,7 +160,8 @@ static void revise(struct control *c)
     int64_t minute = (int64_t)t - (int64_t)t % SIM_MINUTE;
     struct sim_bar bar = sim_history_minute(c->sim->history, symbol, minute);
     double high = (double)(bar.count ? bar.high + symbol->tick : (int64_t)(symbol->level * 1e6)) / 1e6;
-    if (!number(c, "price", 1e-4, 1e7, high, &price) || !number(c, "size", 0, 1e9, 100, &size))
+    if (!number(c, "price", 1e-4, 1e7, high, &price) || !number(c, "size", 0, 1e9, 100, &size) ||
+        !number(c, "quiet", 0, 1, 0, &quiet))
         return;
     int r = sim_market_revise(&c->sim->market, symbol, minute, llround(price * 1e6),
                               symbol->asset == SIM_INDICES ? 0 : llround(size * 1e8));
@@ -168,7 +169,8 @@ static void revise(struct control *c)
         fail(c, 400, "t: the market was closed then");
         return;
     }
-    sim_feed_resend(c->sim->feed, symbol, minute);
+    if (quiet == 0)
+        sim_feed_resend(c->sim->feed, symbol, minute);
     done(c, "t", (uint64_t)minute);
 }
 
@@ -220,19 +222,35 @@ static void burst(struct control *c)
         done(c, "sessions", count);
 }
 
+static size_t rules_left(const struct sim_scenarios *scenarios)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < scenarios->count; i++)
+        left += !scenarios->rules[i].spent;
+    return left;
+}
+
 static void stats(struct control *c)
 {
     const struct sim_stats *s = &c->sim->stats;
     const struct {
         const char *name;
         uint64_t value;
-    } rows[] = {{"connections", s->connections},     {"connections_open", s->connections_open},
-                {"requests", s->requests},           {"sessions", s->sessions},
-                {"auth_failures", s->auth_failures}, {"evictions", s->evictions},
-                {"slow_drops", s->slow_drops},       {"messages_out", s->messages_out},
-                {"events_out", s->events_out},       {"bytes_out", s->bytes_out},
-                {"bytes_in", s->bytes_in},           {"pings_in", s->pings_in},
-                {"pongs_in", s->pongs_in},           {"rules", c->sim->scenarios.count},
+    } rows[] = {{"connections", s->connections},
+                {"connections_open", s->connections_open},
+                {"requests", s->requests},
+                {"sessions", s->sessions},
+                {"auth_failures", s->auth_failures},
+                {"evictions", s->evictions},
+                {"slow_drops", s->slow_drops},
+                {"messages_out", s->messages_out},
+                {"events_out", s->events_out},
+                {"bytes_out", s->bytes_out},
+                {"bytes_in", s->bytes_in},
+                {"pings_in", s->pings_in},
+                {"pongs_in", s->pongs_in},
+                {"rules", c->sim->scenarios.count},
+                {"rules_left", rules_left(&c->sim->scenarios)},
                 {"symbols", c->sim->universe.count}};
     uint64_t streaming = 0, held = 0;
     for (const struct sim_session *session = c->sim->sessions; session; session = session->next) {

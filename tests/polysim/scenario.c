@@ -45,6 +45,7 @@ static const struct {
     {"backwards", "message 2/3: backwards", "sequence numbers that go backwards"},
     {"out-of-order", "message 2/4: late\nmessage 3/4: shuffle",
      "messages that overtake each other, events in reverse order"},
+    {"lossy", "message 3/7: lose", "every seventh message is never sent"},
     {"numbers", "message: numbers", "exponents, 19-digit integers, unknown nested keys"},
     {"spaces", "message: spaces", "white space between all tokens"},
     {"reorder", "message: reorder", "another order of the keys in every event"},

@@ -80,8 +80,9 @@ static void send_events(struct sim_session *s)
     sim_text_char(&text, ']');
     if (s->spaces)
         sim_garble_spaces(&spaced, text.data, text.size);
-    send_in_turn(s, s->spaces ? &spaced : &text);
-    s->spaces = false;
+    if (!s->lose)
+        send_in_turn(s, s->spaces ? &spaced : &text);
+    s->spaces = s->lose = false;
     sim_text_fini(&spaced);
     sim_text_fini(&text);
     s->sim->stats.events_out += s->event_count;

@@ -39,7 +39,7 @@ struct sim_session {
     /* Set by rules. */
     uint64_t streamed_ms; /* up to which `after` rules have been looked at */
     size_t fragment;      /* bytes a fragment; 0: whole messages */
-    bool spread, late, spaces;
+    bool spread, late, lose, spaces;
     struct sim_text held; /* the message that is late, framed */
     int64_t revise_due;   /* minutes ago; 0: nothing */
 };

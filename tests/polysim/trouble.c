@@ -42,6 +42,9 @@ static bool do_before(struct sim_session *s, const struct sim_rule *rule)
     case SIM_DO_LATE:
         s->late = true;
         return false;
+    case SIM_DO_LOSE:
+        s->lose = true;
+        return false;
     case SIM_DO_SPACES:
         s->spaces = true;
         return false;

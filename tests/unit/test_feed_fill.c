@@ -157,6 +157,17 @@ static void test_quotes(void **state)
     assert_int_equal(feed_fill_quotes(f.feed, aapl, rows, 3), 2);
     feed_batch(f.feed, 0, 0);
     assert_int_equal(fixture_counter(&f, PGD_C_quotes), 3);
+    send_quote(&f, q); /* byte for byte the same */
+    assert_int_equal(fixture_counter(&f, PGD_C_quotes), 3);
+    q.seq = 8; /* another number: another quote */
+    send_quote(&f, q);
+    q.seq = 0; /* two without numbers may both be real */
+    send_quote(&f, q);
+    send_quote(&f, q);
+    assert_int_equal(fixture_counter(&f, PGD_C_quotes), 6);
+    rows[0] = rows[1] = rows[2] = q;
+    assert_int_equal(feed_fill_quotes(f.feed, aapl, rows, 3), 1);
+    feed_batch(f.feed, 0, 0);
     end(&f);
 }
 
