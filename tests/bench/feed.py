@@ -55,7 +55,7 @@ def main():
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 1, "--start", "2026-03-15T12:00")  # a Sunday: nothing else on the wire
         daemon = place.daemon(sim, clusters=[{"name": "stocks", "symbols": SYMBOLS, "topics": ["trades"]}], config={
-            "rest": {"warm": False},
+            "rest": {"warm": False, "recheck_minutes": 0},
             "bus": {"symbols": 128, "bars": [{"timespan": "1m", "rows": 200}], "trades": 1 << 20, "quotes": 0}})
         daemon.until_live(*SYMBOLS)
         rounds = [ours(sim, daemon) for _ in range(ROUNDS)]

@@ -15,7 +15,7 @@ def ten_thousand():
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 1, "--start", session_start("03:00"), "--symbols", 10000)
         d = place.daemon(sim, clusters=[{"name": "stocks", "symbols": SYMBOLS, "topics": ["bars_1m"]}], config={
-            "rest": {"warm": False}, "log": {"level": "notice"},
+            "rest": {"warm": False, "recheck_minutes": 0}, "log": {"level": "notice"},
             "bus": {"symbols": 10000, "bars": [{"timespan": "1m", "rows": 300}], "trades": 0, "quotes": 0}})
         d.until_live(SYMBOLS[0], SYMBOLS[-1])
         until(lambda: sum(row["state"] == "live" for row in d.symbols().values()) == 10000, "all acknowledged")
