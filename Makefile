@@ -188,6 +188,14 @@ else
 $(FUZZ_BIN): $(B)/%: $(B)/%.o $(B)/tests/fuzz/replay.o $(TEST_LIBS)
 	$(CC) $< $(B)/tests/fuzz/replay.o -Wl,--start-group $(TEST_LIBS) -Wl,--end-group $(LDFLAGS_ALL) $(TEST_LD) -o $@
 endif
+# cuda: stand-ins for NVIDIA's libraries, under their names, loaded by tests at run time (tests/fake/fake.h).
+FAKES := $(B)/tests/fake/libcuda.so.1 $(B)/tests/fake/libnvrtc.so.13
+$(B)/tests/fake/libcuda.so.1: $(call obj,$(wildcard tests/fake/cuda*.c))
+$(B)/tests/fake/libnvrtc.so.13: $(call obj,$(wildcard tests/fake/nvrtc*.c))
+$(FAKES):
+	$(CC) -shared -Wl,-soname,$(@F) $^ $(LDFLAGS_ALL) -ldl -lpthread -o $@
+$(TEST_BIN): | $(FAKES)
+
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -241,12 +249,12 @@ check-run:
 	@echo
 	@$(PYTHON) tests/run --sum $(TALLY)
 
-THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker \
+THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker $(B)/tests/unit/test_fake_cuda \
 	$(B)/tests/unit/test_cache_store $(B)/tests/unit/test_warm \
 	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client $(B)/tests/unit/test_client_sub,$(TEST_BIN))
 .PHONY: tests-threads
 tests-threads: $(THREAD_BIN)
-tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN)
+tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN) $(FAKES)
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
 .PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache

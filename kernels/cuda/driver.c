@@ -113,6 +113,19 @@ static int start(struct pgk_driver *driver, char *why, size_t why_size)
     return 0;
 }
 
+/* Initialising twice does nothing, but tells what has become of the driver. */
+static int again(const struct pgk_driver **ret, struct loaded *l, char *why, size_t why_size)
+{
+    struct pgk_driver now = l->driver;
+    int r = start(&now, why, why_size);
+    if (r < 0)
+        return r;
+    if (now.devices != l->driver.devices)
+        l->driver.devices = now.devices;
+    *ret = &l->driver;
+    return 0;
+}
+
 static int load(const struct pgk_driver **ret, const char *path, char *why, size_t why_size)
 {
     /* Never unloaded: a driver keeps threads and exit handlers. */
@@ -125,11 +138,10 @@ static int load(const struct pgk_driver **ret, const char *path, char *why, size
                        : pgk_why(-ELIBBAD, why, why_size, "the NVIDIA driver cannot be loaded: %s",
                                  text ? text : path);
     }
-    for (const struct loaded *l = all; l; l = l->next)
+    for (struct loaded *l = all; l; l = l->next)
         if (l->library == library) {
             dlclose(library);
-            *ret = &l->driver;
-            return 0;
+            return again(ret, l, why, why_size);
         }
     struct loaded *l = calloc(1, sizeof *l);
     if (!l) {

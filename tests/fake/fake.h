@@ -33,6 +33,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 /* --------------------------------------------------------------------------------------------------- kernels
  */
@@ -55,6 +58,11 @@ struct fake_kernel {
     fake_kernel_fn *run;
     unsigned params;
     size_t sizes[FAKE_PARAMS];
+};
+
+struct fake_global {
+    void *p;
+    size_t size;
 };
 
 /* For a kernel that waits, called in its loop on the stream's thread: sleeps a little; does not return when
@@ -81,7 +89,7 @@ struct fake_cuda {
     /* The k-th call (1: the next) of a function ("cuLaunchKernel"; "*": any that can fail) returns `result`
      * and does nothing; when the result is sticky (700, 719, 214, 46, 999 ...) the context or the device has
      * it from then on. */
-    void (*fail)(const char *function, unsigned k, unsigned result);
+    void (*refuse)(const char *function, unsigned k, unsigned result);
     /* The k-th kernel to start running from now on (1: the next) dies with `result` instead: the launch
      * itself succeeds, later calls tell. */
     void (*fault)(unsigned k, unsigned result);
@@ -101,8 +109,8 @@ struct fake_cuda {
 
 /* What the program around the fake may say: FAKE_CUDA_DEVICES=2, FAKE_CUDA_VERSION=12040,
  * FAKE_CUDA_MEMORY=BYTES, FAKE_CUDA_DELAY_NS=N, FAKE_CUDA_ATTRIBUTES="88=1,100=1" (all devices),
- * FAKE_CUDA_KERNELS=LIBRARY, and FAKE_CUDA_FAULTS="cuLaunchKernel@100=700,kernel@50=719,hang@7": fail, fault
- * and hang from above. */
+ * FAKE_CUDA_KERNELS=LIBRARY, and FAKE_CUDA_FAULTS="cuLaunchKernel@100=700,kernel@50=719,hang@7": refuse,
+ * fault and hang from above. */
 
 struct fake_nvrtc {
     void (*reset)(void);
@@ -110,13 +118,29 @@ struct fake_nvrtc {
     void (*archs)(const int *archs, int count); /* default 75 80 86 89 90 100 120 */
     /* The next call of a function ("nvrtcCompileProgram") fails with `result`; `log`: what the compiler says,
      * or NULL. */
-    void (*fail)(const char *function, int result, const char *log);
+    void (*refuse)(const char *function, int result, const char *log);
     uint64_t (*compiled)(void);              /* programs compiled since loading or reset */
     const char *(*options)(void);            /* of the last one, each on a line */
     const char *(*header)(const char *name); /* text of a header of the last one, or NULL */
 };
 /* An "image" of the fake is "cubin sm_90\n" or "ptx compute_90\n" and the source. From the environment:
  * FAKE_NVRTC_VERSION=12.4, FAKE_NVRTC_FAIL=nvrtcCompileProgram (every call). */
+
+/* Where the fake `name` of this build is, from where the test's program is: $(B)/tests/KIND/test_x. */
+static inline const char *fake_path(const char *name)
+{
+    static char path[2][4096];
+    char *to = path[strcmp(name, "libcuda.so.1") == 0];
+    ssize_t n = readlink("/proc/self/exe", to, 4000);
+    to[n > 0 ? n : 0] = 0;
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(to, '/');
+        if (slash)
+            *slash = 0;
+    }
+    strcat(strcat(to, "/fake/"), name);
+    return to;
+}
 
 /* The control table of the fake at `path` (loaded now or before), or NULL when it is something else. */
 static inline const struct fake_cuda *fake_cuda(const char *path)
