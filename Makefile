@@ -210,7 +210,7 @@ help:
 	@echo 'make bench      figures as JSON lines; also bench-ring bench-feed bench-engine'
 	@echo 'make cross      builds for aarch64 and runs the unit tests under qemu-user'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
-	@echo 'make chaos fuzz-long     the long campaigns; see docs/testing.md'
+	@echo 'make chaos cuts fuzz-long     the long campaigns; see docs/testing.md'
 	@echo 'V=release|debug|asan|tsan|fuzz  CC=gcc|clang  O=build'
 
 demo:
@@ -268,7 +268,10 @@ bench-feed: bench-build
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
 
 # The long campaigns.
-.PHONY: chaos fuzz-long cross format install clean
+.PHONY: chaos cuts fuzz-long cross format install clean
+cuts: all
+	ALL=1 BUILD=$(B) $(PYTHON) tests/integration/test_cuts.py
+
 chaos: all tests
 	BUILD=$(B) ROUNDS=$(or $(ROUNDS),200) $(PYTHON) tests/chaos/test_kill.py
 

@@ -50,6 +50,8 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
     int r = f->pool ? marks_new(f) : -ENOMEM;
     if (r == 0 && bus->trades.map.base)
         r = feed_ticks_new(f, FEED_TRADES);
+    if (r == 0 && bus->quotes.map.base)
+        r = feed_ticks_new(f, FEED_QUOTES);
     for (unsigned s = 0; s < bus->bars_count && r == 0; s++) {
         f->held[s] = calloc(bus->bars[s].geo->series_max, sizeof *f->held[s]);
         r = f->held[s] ? 0 : -ENOMEM;

@@ -40,9 +40,6 @@ int feed_new(struct feed **ret, struct bus *bus, struct symbols *symbols, struct
              const struct feed_hooks *hooks) __attribute__((warn_unused_result));
 void feed_free(struct feed *feed);
 
-/* Remembers quotes as well, which feed_fill_quotes needs; before the first event. -ENOMEM. */
-int feed_remember_quotes(struct feed *feed) __attribute__((warn_unused_result));
-
 /* Every call from here on that publishes, or decides what will be, is written to the journal as well; frames
  * are the stream's business. NULL: no more. */
 struct journal;

@@ -46,7 +46,7 @@ struct feed {
     uint32_t waiting;             /* held bars */
 
     struct feed_mark *marks; /* by series */
-    struct seen *live[2];    /* what the stream brought, and what REST did: trades, quotes; NULL: not kept */
+    struct seen *live[2]; /* what the stream brought, and what REST did: trades, quotes; NULL: no such tape */
     struct seen *filled[2];
 
     /* counts of the batch, added to the board at its end */

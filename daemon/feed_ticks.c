@@ -90,11 +90,6 @@ int feed_ticks_new(struct feed *f, enum feed_tick kind)
     return r;
 }
 
-int feed_remember_quotes(struct feed *f)
-{
-    return f->bus->quotes.map.base && !f->live[FEED_QUOTES] ? feed_ticks_new(f, FEED_QUOTES) : 0;
-}
-
 /* Of the stream: was it published before? It is remembered from now on. */
 static bool repeated(struct feed *f, enum feed_tick kind, struct seen_key key)
 {
@@ -164,7 +159,7 @@ void feed_take_quote(struct feed *f, struct symbol *symbol, const struct event *
     struct feed_mark *mark = &f->marks[q.symbol];
     if (q.t > mark->quote_ns)
         mark->quote_ns = q.t;
-    if (f->live[FEED_QUOTES] && repeated(f, FEED_QUOTES, quote_key(&q))) {
+    if (repeated(f, FEED_QUOTES, quote_key(&q))) {
         feed_count(f, PGD_C_events_duplicate);
         return;
     }
@@ -216,7 +211,7 @@ size_t feed_fill_quotes(struct feed *f, struct symbol *symbol, const struct pgd_
     feed_tap_ticks(f, JOURNAL_FILL_QUOTES, symbol, quotes, count * sizeof *quotes);
     struct pgd_tape_writer *w = &f->bus->quotes.writer;
     size_t published = 0;
-    if (!f->bus->quotes.map.base || !f->live[FEED_QUOTES]) {
+    if (!f->bus->quotes.map.base) {
         feed_rest_unwanted(f, count);
         return 0;
     }

@@ -24,14 +24,9 @@ static void on_changed(void *user)
 
 int gaps_app_open(struct app *app)
 {
-    const struct config *c = app->config;
     struct gaps_watch_hooks hooks = {on_changed, app};
-    bool ticks = c->rest.enabled && c->rest.fill && c->rest.fill_ticks_s != 0;
-    int r = ticks ? feed_remember_quotes(app->feed) : 0;
-    if (r == 0)
-        r = gaps_watch_new(&app->gaps.watch, &app->bus, app->symbols, app->feed, c->rest.fill_after_ms,
-                           &hooks);
-    return r;
+    return gaps_watch_new(&app->gaps.watch, &app->bus, app->symbols, app->feed,
+                          app->config->rest.fill_after_ms, &hooks);
 }
 
 int gaps_app_net(struct app *app)

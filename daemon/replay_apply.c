@@ -14,7 +14,7 @@ int replay_target_init(struct replay_target *t, struct bus *bus, struct symbols 
     *t = (struct replay_target){.bus = bus, .symbols = symbols, .feed = feed};
     t->map_size = PGD_SERIES_LIMIT;
     t->map = calloc(t->map_size, sizeof(struct symbol *));
-    return t->map ? feed_remember_quotes(feed) : -ENOMEM;
+    return t->map ? 0 : -ENOMEM;
 }
 
 void replay_target_fini(struct replay_target *t)

@@ -186,8 +186,10 @@ int pgd_board_gap(const struct pgd_board_reader *r, uint32_t row, struct pgd_gap
     if (row >= pgd_board_gaps(r))
         return -ENOENT;
     struct pgd_gap gap;
-    if (!pgd__copy_guarded(&gap, r->map.base + r->board.gaps_offset + (uint64_t)row * sizeof gap,
-                           sizeof gap / 8))
+    const uint8_t *at = r->map.base + r->board.gaps_offset + (uint64_t)row * sizeof gap;
+    if (shm_load64((const uint64_t *)(const void *)at) == 0)
+        return -ENOENT; /* never written: rows are used in any order */
+    if (!pgd__copy_guarded(&gap, at, sizeof gap / 8))
         return -EAGAIN;
     if (gap.id == 0)
         return -ENOENT;

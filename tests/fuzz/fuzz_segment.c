@@ -70,6 +70,8 @@ static void make_good(void)
         pgd_board_add_segment(&board, "bars.1m", PGD_KIND_BARS, 1) < 0)
         abort();
     pgd_board_error(&board, "fuzz", "text");
+    struct pgd_gap gap = {.id = 1, .topic = PGD_TRADES, .to_ns = INT64_MAX, .state = PGD_GAP_OPEN};
+    pgd_board_set_gap(&board, 3, &gap);
     struct pgd_owner owner = pgd_board_owner(&board, instance);
     struct pgd_bars_config rc = {.timespan = "1m",
                                  .span_ms = 60000,
@@ -145,6 +147,10 @@ static void read_board(void)
         sum += pgd_board_segment(&r, i, &entry);
     for (uint32_t i = 0; i < 10; i++)
         sum += pgd_board_conn(&r, i, &conn);
+    struct pgd_gap gap;
+    for (uint32_t i = 0; i < pgd_board_gaps(&r) && i < 100; i++)
+        sum += pgd_board_gap(&r, i, &gap);
+    sum += pgd_board_gap(&r, UINT32_MAX, &gap);
     sum += pgd_board_symbol(&r, UINT32_MAX, &symbol) + pgd_board_counter(&r, UINT32_MAX, &counter);
     pgd_board_get(&r, &board);
     (void)pgd_board_stale(&r);

@@ -15,7 +15,7 @@ def an_outage_is_filled():
         sim, d = begin(place)
         flows(d)
         time.sleep(1)
-        sim.ask("scenario", "upgrade x12: status 502 html\n")
+        sim.ask("scenario", "upgrade x12: status 502 html\nrequest x12: status 503 html\n")
         sim.ask("drop")
         until(lambda: any(g["to"] is None for g in gaps(d) or []), "the hole is shown while it grows")
         rows = [g for g in gaps(d) if g["to"] is None]

@@ -268,6 +268,53 @@ static void torn_error_is_cleared(void **state)
     pgd_board_close(&w);
 }
 
+/* Holes are read while the daemon lives, after it died, and by the run that follows; one it died in is none.
+ */
+static void gaps_are_kept(void **state)
+{
+    (void)state;
+    struct pgd_board_writer w = own(10);
+    struct pgd_board_reader r = attach();
+    struct pgd_gap got, gap = {.id = 7,
+                               .symbol = 3,
+                               .topic = PGD_QUOTES,
+                               .from_ns = 5,
+                               .to_ns = INT64_MAX,
+                               .why = PGD_GAP_SILENCE,
+                               .state = PGD_GAP_FILLING,
+                               .tries = 2,
+                               .filled = 9};
+    assert_int_equal(pgd_board_gaps(&r), 0);
+    assert_int_equal(pgd_board_gap(&r, 0, &got), -ENOENT);
+    uint32_t max = pgd_board_gap_max(&w);
+    assert_true(max >= 4 * 10 + 1);
+    pgd_board_set_gap(&w, 2, &gap);
+    pgd_board_set_gap(&w, max - 1, &gap);
+    pgd_board_set_gap(&w, max, &gap); /* outside: ignored */
+    assert_int_equal(pgd_board_gaps(&r), max);
+    assert_int_equal(pgd_board_gap(&r, 1, &got), -ENOENT);
+    assert_int_equal(pgd_board_gap(&r, 2, &got), 0);
+    got.seq = 0;
+    assert_memory_equal(&got, &gap, sizeof gap);
+    gap.id = 8;
+    pgd_board_set_gap(&w, 3, &gap);
+    shm_store64((uint64_t *)(void *)(w.map.base + w.board->gaps_offset + 3 * sizeof gap), 5); /* torn */
+    assert_int_equal(pgd_board_gap(&r, 3, &got), -EAGAIN);
+    pgd_board_close(&w);
+    assert_int_equal(pgd_board_gap(&r, 2, &got), 0);
+    w = own(10);
+    assert_true(w.map.adopted);
+    assert_false(pgd_board_old_gap(&w, 1, &got));
+    assert_true(pgd_board_old_gap(&w, 2, &got));
+    assert_int_equal(got.id, 7);
+    assert_false(pgd_board_old_gap(&w, 3, &got));
+    assert_int_equal(pgd_board_gap(&r, 3, &got), -ENOENT);
+    assert_true(pgd_board_old_gap(&w, max - 1, &got));
+    assert_false(pgd_board_old_gap(&w, max, &got));
+    pgd_board_detach(&r);
+    pgd_board_close(&w);
+}
+
 static void connections_segments_and_run(void **state)
 {
     (void)state;
@@ -401,6 +448,7 @@ int main(void)
         TEST(uncounted_symbol_leaves_no_trace),
         TEST(errors_are_distinct),
         TEST(torn_error_is_cleared),
+        TEST(gaps_are_kept),
         TEST(connections_segments_and_run),
         TEST(notify_wakes),
         TEST(damaged_boards_are_refused),

@@ -79,7 +79,6 @@ static struct symbol *begin(struct fixture *f)
 {
     memset(&hole, 0, sizeof hole);
     fixture_open(f, 4, 128);
-    assert_int_equal(feed_remember_quotes(f->feed), 0);
     return fixture_take(f, "AAPL", PGD_STOCKS, false);
 }
 

@@ -346,7 +346,8 @@ struct pgd_symbol {
 };
 PGD_STATIC_ASSERT(sizeof(struct pgd_symbol) == 128, "symbol is 128 bytes");
 
-/* A named counter; the table is counters.def. Only grows within an epoch. */
+/* A named counter; the table is counters.def. Only grows within an epoch, but for the few that say how many
+ * there are now. */
 struct pgd_counter {
     char name[40];
     uint64_t value; /* [main] or [engine], as counters.def says */
