@@ -14,8 +14,8 @@
 /* After a hole's end the stream brings nothing older than this, except corrections. */
 #define LATE_NS (120 * NS_PER_S)
 
-/* An event that cannot be read can come again and again: its hole is not asked for more often than this. */
-#define REFUSED_AFTER_NS (60 * NS_PER_S)
+/* An event that cannot be read can come again and again: its hole waits so many times as long as others. */
+#define REFUSED_TIMES 12
 
 struct gaps_watch {
     struct bus *bus;
@@ -266,8 +266,7 @@ void gaps_watch_hole(struct gaps_watch *w, const struct symbol *symbol, enum pgd
 {
     int64_t from = floor_of(w, topic, from_ns);
     int64_t to = floor_of(w, topic, to_ns);
-    int64_t after =
-        why == PGD_GAP_REFUSED && w->fill_after_ns < REFUSED_AFTER_NS ? REFUSED_AFTER_NS : w->fill_after_ns;
+    int64_t after = why == PGD_GAP_REFUSED ? REFUSED_TIMES * w->fill_after_ns : w->fill_after_ns;
     if (from >= 0 && gaps_open(w->gaps, symbols_index(w->symbols, symbol), topic, from,
                                to > from || why != PGD_GAP_REFUSED ? to : from + 1, why, now_ns(w),
                                clock_mono_ns() + after) != GAPS_NONE)

@@ -15,8 +15,8 @@ CONFIG = {
     "stream": {"backoff_min_ms": 20, "backoff_max_ms": 100, "connect_timeout_s": 2, "auth_timeout_s": 2, "ack_timeout_s": 2,
                "ping_interval_s": 1, "pong_timeout_s": 2, "idle_timeout_s": 3},
     "rest": {"fill_after_ms": 100, "fill_ticks_s": 86400, "recheck_minutes": 0, "warm": False},
-    "bus": {"symbols": 16, "bars": [{"timespan": "1m", "rows": 2000}, {"timespan": "1s", "rows": 8000}],
-            "trades": 262144, "quotes": 262144},
+    "bus": {"symbols": 4, "bars": [{"timespan": "1m", "rows": 2000}, {"timespan": "1s", "rows": 8000}],
+            "trades": 65536, "quotes": 131072},
 }
 
 

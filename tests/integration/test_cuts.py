@@ -29,7 +29,7 @@ def cut_at_every_offset():
     with Place() as place:
         sim = place.sim("--seed", 5, "--speed", 20, "--start", session_start("10:00"))
         config = dict(CONFIG, stream=dict(CONFIG["stream"], backoff_min_ms=10, backoff_max_ms=10, cooldown_s=1), log={"level": "error"},
-                      bus=dict(CONFIG["bus"], bars=[{"timespan": "1m", "rows": 2000}, {"timespan": "1s", "rows": 40000}]))
+                      bus=dict(CONFIG["bus"], trades=65536, quotes=262144, bars=[{"timespan": "1m", "rows": 2000}, {"timespan": "1s", "rows": 40000}]))
         clusters = [{"name": "stocks", "symbols": SYMBOLS, "topics": TOPICS}]
         d = place.daemon(sim, clusters=clusters, config=config).until_live(*SYMBOLS)
         until(lambda: d.counters()["events_published"] > 50, "data flows")
