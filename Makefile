@@ -16,7 +16,7 @@ endif
 # ------------------------------------------------------------------------------------------------------- flags
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2 -Wundef -Werror
 BASE := -std=c17 -D_GNU_SOURCE -DPGD_VERSION='"$(VERSION)"' -fno-strict-aliasing -ffp-contract=off -fno-math-errno \
-        -fPIC -fvisibility=hidden -fstack-protector-strong -MD -g $(WARN)
+        -fPIC -fvisibility=hidden -fstack-protector-strong -MD -MP -g $(WARN)
 OPT_release := -O2 -D_FORTIFY_SOURCE=2
 OPT_debug   := -O0
 OPT_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
@@ -57,7 +57,7 @@ INC_shm     := -Ishm/include -Ishm
 INC_kernels := -Ikernels/include -Ikernels -Ishm/include
 INC_daemon  := -Idaemon -Ikernels/include -Ishm/include
 INC_lib     := -Iclients/include -Iclients/lib -Ishm/include
-INC_polyctl := -Iclients/include -Iclients/polyctl -Ishm/include
+INC_polyctl := -Iclients/include -Iclients/polyctl -Ikernels/include -Ishm/include
 INC_tests   := -Itests -Idaemon -Ikernels/include -Ikernels -Iclients/include -Iclients/lib -Ishm/include -Ishm
 
 # ------------------------------------------------------------------------------------------------------ sources
@@ -162,8 +162,8 @@ $(B)/kernels/cuda/texts.o: $(B)/kernels/cuda/texts.c
 
 $(B)/polygond: $(B)/daemon/main.o $(LIBDAEMON) $(LIBKERNELS) $(LIBSHM)
 	$(CC) $^ $(LDFLAGS_ALL) $(DAEMON_LD) -ldl -lm -lpthread -o $@
-$(B)/polyctl: $(call obj,$(CTL_SRC)) $(LIBCLIENT)
-	$(CC) $^ $(LDFLAGS_ALL) -lm -o $@
+$(B)/polyctl: $(call obj,$(CTL_SRC)) $(LIBKERNELS) $(LIBCLIENT)
+	$(CC) $^ $(LDFLAGS_ALL) -ldl -lm -lpthread -o $@
 $(B)/polysim: $(B)/tests/polysim/main.o $(LIBSIM) $(LIBKERNELS)
 	$(CC) $^ $(LDFLAGS_ALL) $(SIM_LD) -ldl -lm -lpthread -o $@
 

@@ -7,7 +7,7 @@
 #include <math.h>
 
 #include "event.h"
-#include "number.h"
+#include "kernels/number.h"
 
 #define SCAN_DEPTH_MAX 64u   /* brackets within a value that is skipped */
 #define SCAN_TEXT_MAX  2560u /* bytes of resolved texts an event can have */

@@ -81,7 +81,7 @@ static int find_letter(char letter)
 }
 
 /* One option word; may use the next word as its value. Returns words used, or -1 (said). */
-static int parse_option(struct args *args, uint32_t allowed, char **words, int count)
+static int parse_option(struct args *args, uint64_t allowed, char **words, int count)
 {
     const char *word = words[0], *value = NULL;
     int id;
@@ -116,7 +116,7 @@ static int parse_option(struct args *args, uint32_t allowed, char **words, int c
 int args_find_verb(int argc, char **argv, const char **ret_instance, bool *ret_help)
 {
     struct args args = {0};
-    uint32_t allowed = UINT32_C(1) << OPT_INSTANCE | UINT32_C(1) << OPT_HELP;
+    uint64_t allowed = OPTION_BIT(INSTANCE) | OPTION_BIT(HELP);
     int i = 1;
     while (i < argc && argv[i][0] == '-' && argv[i][1]) {
         int used = parse_option(&args, allowed, argv + i, argc - i);
@@ -131,7 +131,7 @@ int args_find_verb(int argc, char **argv, const char **ret_instance, bool *ret_h
 
 int args_parse(struct args *ret, const struct verb *verb, int argc, char **argv)
 {
-    uint32_t allowed = verb->options | UINT32_C(1) << OPT_INSTANCE | UINT32_C(1) << OPT_HELP;
+    uint64_t allowed = verb->options | OPTION_BIT(INSTANCE) | OPTION_BIT(HELP);
     ret->operands = argv;
     ret->operand_count = 0;
     bool options = true;

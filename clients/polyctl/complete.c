@@ -23,7 +23,7 @@ static void offer_verbs(const char *prefix)
 
 static void offer_options(const char *prefix, const struct verb *verb)
 {
-    uint32_t allowed = (verb ? verb->options : 0) | UINT32_C(1) << OPT_INSTANCE | UINT32_C(1) << OPT_HELP;
+    uint64_t allowed = (verb ? verb->options : 0) | OPTION_BIT(INSTANCE) | OPTION_BIT(HELP);
     for (int i = 0; i < OPT_COUNT_OF; i++) {
         char word[64];
         snprintf(word, sizeof word, "--%s", option_infos[i].name);

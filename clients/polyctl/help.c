@@ -4,7 +4,7 @@
 
 #include "polyctl.h"
 
-static void option_lines(uint32_t options)
+static void option_lines(uint64_t options)
 {
     for (int i = 0; i < OPT_COUNT_OF; i++) {
         const struct option_info *o = &option_infos[i];

@@ -23,6 +23,7 @@ enum option_id {
 #undef X
     OPT_COUNT_OF
 };
+#define OPTION_BIT(id) (UINT64_C(1) << OPT_##id)
 
 struct option_info {
     char letter;
@@ -38,7 +39,7 @@ struct args {
 
 struct verb {
     const char *name, *operands;
-    uint32_t options; /* bits of enum option_id */
+    uint64_t options; /* OPTION_BIT of each */
     const char *doc;
     int (*run)(const struct args *args); /* exit code */
 };

@@ -1,7 +1,8 @@
 /* prop_number - random and adversarial numbers: the same bits as strtod, the same position, whatever path
  * they take. */
-#include "number.h"
+#include "kernels/number.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -177,6 +178,60 @@ static void division(void **state)
     }
 }
 
+static void check_print(double d)
+{
+    char want[64], got[NUMBER_PRINT_SIZE];
+    int n = snprintf(want, sizeof(want), "%.17g", d);
+    size_t used = number_print(got, d);
+    if (used != (size_t)n || memcmp(got, want, used) != 0)
+        fail_msg("%a: %.*s, printf %s", d, (int)used, got, want);
+}
+
+static void check_neighbours(double d)
+{
+    uint64_t bits;
+    memcpy(&bits, &d, sizeof(bits));
+    for (uint64_t i = 0; i < 5; i++) {
+        uint64_t near = bits + i - 2;
+        memcpy(&d, &near, sizeof(d));
+        check_print(d);
+        check_print(-d);
+    }
+}
+
+/* number_print: every magnitude, numbers people write, powers of ten and their neighbours, and those whose
+ * 18th digit is a last 5. */
+static void print(void **state)
+{
+    (void)state;
+    static const double odd[] = {0.0, -0.0, 5e-324, 1.7976931348623157e308, (double)INFINITY, (double)NAN};
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
+        check_print(odd[i]);
+    for (int e = -330; e <= 308; e++) {
+        char text[16];
+        snprintf(text, sizeof(text), "1e%d", e);
+        double d = strtod(text, NULL);
+        if (d > 1e-300)
+            check_neighbours(d);
+    }
+    for (int i = 0; i < 300000; i++) {
+        check_print(any_double());
+        check_print((double)(rnd() % 100000000) / number_pow10_double[rnd() % 10]);
+        check_print(((double)(rnd() >> 11) + 0.5) * ((rnd() & 1) ? 0x1p-3 : 0x1p-10)); /* ties */
+        check_print((double)(int64_t)rnd() / (double)(UINT64_C(1) << rnd() % 60));
+        check_print((double)(rnd() >> 11) * number_pow10_double[rnd() % 4] * 1e-13);
+    }
+    for (int i = 0; i < 100000; i++) {
+        char want[32], got[NUMBER_PRINT_SIZE];
+        int64_t v = (int64_t)(rnd() >> rnd() % 64) * ((rnd() & 1) ? 1 : -1);
+        v = i == 0 ? INT64_MIN : v;
+        snprintf(want, sizeof(want), "%lld", (long long)v);
+        size_t n = number_print_int(got, v);
+        assert_int_equal(n, strlen(want));
+        assert_memory_equal(got, want, n);
+    }
+}
+
 int main(void)
 {
     const char *given = getenv("SEED");
@@ -184,10 +239,8 @@ int main(void)
     seed |= 1;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(printed),
-        cmocka_unit_test(built),
-        cmocka_unit_test(halfway),
-        cmocka_unit_test(division),
+        cmocka_unit_test(printed),  cmocka_unit_test(built), cmocka_unit_test(halfway),
+        cmocka_unit_test(division), cmocka_unit_test(print),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* test_number - JSON numbers: grammar, exact integers, the doubles that are hard to round. */
-#include "number.h"
+#include "kernels/number.h"
 
 #include <locale.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* daemon/number.c */
-#include "number.h"
+/* number.c - see kernels/number.h. */
+#include "kernels/number.h"
 
 #include <math.h>
 #include <stdio.h>
