@@ -21,11 +21,14 @@
 #include "symbols.h"
 #include "worker.h"
 
+#define CONFIG_DEFAULT "/etc/polygond/polygond.yaml"
+
 /* Exit codes of polygond; docs/monitoring.md explains them to operators. */
 enum app_exit {
     APP_OK = 0,
     APP_FAILED = 1,
     APP_USAGE = 2,
+    APP_LOST = 6,       /* --import --strict: lines were refused */
     APP_RESOURCES = 75, /* shared memory too small, or the instance already runs */
     APP_REFUSED = 77,   /* key or plan refused, and nothing else left to do */
     APP_CONFIG = 78

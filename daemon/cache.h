@@ -75,6 +75,7 @@ struct cache_fetched {
     size_t count;
     int64_t now_ms;
     bool raw; /* an import: final, not adjusted */
+    bool add; /* rows of the range that are there already stay, but those that begin when a new one does */
 };
 
 /* Keeps them. -ESTALE: final rows had other prices; all of the symbol was dropped and nothing kept: fetch the

@@ -9,7 +9,8 @@
 #include "cache_name.h"
 #include "cache_read.h"
 
-#define CACHE_DAMAGED_MAX 16 /* files set aside that are kept */
+#define CACHE_DAMAGED_MAX 16      /* files set aside that are kept */
+#define CACHE_LOCK        ".lock" /* in each folder of a period */
 
 struct cache {
     int fd;   /* DIRECTORY/v1 */

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@ struct merge {
     struct cache *cache;
     const struct cache_key *key;
     uint32_t flags;
+    bool add;
     struct cache_range period;
     struct cache_range range; /* fetched */
     const struct pgd_bar *bars;
@@ -118,14 +118,20 @@ static size_t join_rows(const struct merge *m, struct pgd_bar *rows)
     for (; i < m->old.count && m->old.rows[i].t < m->range.from; i++)
         if (covered(&m->header, m->old.rows[i].t))
             rows[n++] = m->old.rows[i];
-    for (size_t j = 0; j < m->count; j++) {
-        if (!covered(&m->header, m->bars[j].t))
+    for (size_t j = 0; j <= m->count; j++) {
+        int64_t t = j < m->count ? m->bars[j].t : m->range.to;
+        for (; i < m->old.count && m->old.rows[i].t < t; i++)
+            if (m->add && covered(&m->header, m->old.rows[i].t))
+                rows[n++] = m->old.rows[i];
+        if (j == m->count || !covered(&m->header, t))
             continue;
+        if (i < m->old.count && m->old.rows[i].t == t)
+            i++;
         rows[n] = m->bars[j];
         rows[n++].rev = 0;
     }
     for (; i < m->old.count; i++)
-        if (m->old.rows[i].t >= m->range.to && covered(&m->header, m->old.rows[i].t))
+        if (covered(&m->header, m->old.rows[i].t))
             rows[n++] = m->old.rows[i];
     return n;
 }
@@ -208,8 +214,8 @@ static int write_new(struct merge *m, int dir)
     return r;
 }
 
-/* The folder of a period, locked against other writers. */
-static int lock_folder(struct cache *c, const struct cache_key *key, int64_t t_ms)
+/* The folder of a period. */
+static int open_folder(struct cache *c, const struct cache_key *key, int64_t t_ms)
 {
     char path[CACHE_FOLDER_MAX];
     cache_name_folder(path, key->cluster, key->span_ms, t_ms);
@@ -225,20 +231,39 @@ static int lock_folder(struct cache *c, const struct cache_key *key, int64_t t_m
     int dir = openat(c->home, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return -errno;
-    while (flock(dir, LOCK_EX) < 0)
+    return dir;
+}
+
+/* One byte of the folder's lock file stands for the symbol (and for some others), so that writers of
+ * different symbols do not wait for each other. The lock goes with the descriptor. */
+static int lock_symbol(int dir, const char *symbol)
+{
+    uint32_t hash = 2166136261u;
+    for (const char *p = symbol; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = hash >> 1, .l_len = 1};
+    int fd = openat(dir, CACHE_LOCK, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0)
+        return -errno;
+    while (fcntl(fd, F_OFD_SETLKW, &lock) < 0)
         if (errno != EINTR) {
             int r = -errno;
-            close(dir);
+            close(fd);
             return r;
         }
-    return dir;
+    return fd;
 }
 
 static int merge_period(struct merge *m, const struct cache_fetched *f, int64_t settled)
 {
-    int dir = lock_folder(m->cache, m->key, m->period.from);
+    int dir = open_folder(m->cache, m->key, m->period.from);
     if (dir < 0)
         return dir;
+    int lock = lock_symbol(dir, m->key->symbol);
+    if (lock < 0) {
+        close(dir);
+        return lock;
+    }
     m->header = (struct cache_file_header){
         .flags = m->flags,
         .span_ms = m->key->span_ms,
@@ -261,6 +286,7 @@ static int merge_period(struct merge *m, const struct cache_fetched *f, int64_t 
         join_ranges(m);
         r = write_new(m, dir);
     }
+    close(lock);
     close(dir);
     return r;
 }
@@ -299,7 +325,7 @@ int cache_store(struct cache *c, const struct cache_key *key, const struct cache
     if (r < 0)
         return r;
     int64_t settled = settled_of(c, key, f);
-    struct merge m = {.cache = c, .key = key, .flags = f->raw ? CACHE_FILE_RAW : 0};
+    struct merge m = {.cache = c, .key = key, .flags = f->raw ? CACHE_FILE_RAW : 0, .add = f->add};
     size_t first = 0;
     for (int64_t from = f->from_ms; from < f->to_ms && r == 0; from = m.period.to) {
         m.period = cache_time_period(key->span_ms, from);

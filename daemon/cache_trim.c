@@ -37,7 +37,7 @@ static void note(struct walk *w, const char *path, const char *name, const struc
 {
     int64_t used = (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
     if (name[0] == '.') {
-        if (w->now_ms - used > ORPHAN_MS)
+        if (strcmp(name, CACHE_LOCK) != 0 && w->now_ms - used > ORPHAN_MS)
             unlinkat(w->cache->fd, path, 0); /* of a writer that was killed */
         return;
     }

@@ -8,10 +8,9 @@
 
 #include "app.h"
 #include "decode.h"
+#include "import.h"
 #include "log.h"
 #include "replay.h"
-
-#define CONFIG_DEFAULT "/etc/polygond/polygond.yaml"
 
 enum {
     OPT_CHECK = 256,
@@ -59,6 +58,7 @@ static const char usage[] =
     "                                             a journal served again, by default as instance "
     "NAME-replay\n"
     "       polygond --journal-check FILE|FOLDER...\n"
+    "       polygond --import [OPTION...] FILE...    flat files into the cache of history; --import --help\n"
     "       polygond --version | --help\n"
     "The API key comes from key.file, the systemd credential polygon_api_key, or POLYGON_API_KEY; never from "
     "here.\n"
@@ -193,6 +193,8 @@ int main(int argc, char **argv)
 {
     secret_guard_process();
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "--import") == 0)
+        return import_main(argc - 1, argv + 1);
     struct arguments a;
     int r = parse_arguments(argc, argv, &a);
     if (r >= 0)

@@ -122,7 +122,7 @@ static double fill(struct bench *b)
                                        .flags = PGD_BAR_REST};
         }
         struct cache_key key = {name, PGD_STOCKS, MINUTE};
-        struct cache_fetched f = {t[0], NOW, bars, ROWS, NOW, false};
+        struct cache_fetched f = {t[0], NOW, bars, ROWS, NOW, false, false};
         int64_t start = now_ns();
         if (cache_store(b->cache, &key, &f) < 0)
             die("cannot write the cache");

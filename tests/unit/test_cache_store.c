@@ -85,7 +85,7 @@ static int store(const struct cache_key *key, int64_t t, size_t count, double pr
     struct pgd_bar *bars = calloc(count + 1, sizeof *bars);
     for (size_t i = 0; i < count; i++)
         bars[i] = bar_at(t + (int64_t)i * key->span_ms, price + (double)i / 1000);
-    struct cache_fetched f = {from, to, bars, count, now, raw};
+    struct cache_fetched f = {from, to, bars, count, now, raw, false};
     int r = cache_store(cache, key, &f);
     free(bars);
     return r;
@@ -246,7 +246,7 @@ static void test_volume_alone_is_a_correction(void **state)
     assert_int_equal(store_day(&aapl, 0, 100, false), 0);
     struct pgd_bar bar = bar_at(DAY0 + 20 * HOUR - MIN, 100.959);
     bar.v = 4321;
-    struct cache_fetched f = {bar.t, bar.t + MIN, &bar, 1, NOON1, false};
+    struct cache_fetched f = {bar.t, bar.t + MIN, &bar, 1, NOON1, false, false};
     assert_int_equal(cache_store(cache, &aapl, &f), 0);
     load(&aapl, DAY0, DAY0 + DAY, 1);
     assert_true(rows.bars[0].v == 4321);
@@ -270,7 +270,7 @@ static void test_imports_are_kept_apart(void **state)
     assert_int_equal(store_day(&aapl, 0, 100, true), 0);
     struct pgd_bar same = bar_at(OPEN, 100.33);
     same.v = 5;
-    struct cache_fetched f = {OPEN, OPEN + MIN, &same, 1, NOON1, false};
+    struct cache_fetched f = {OPEN, OPEN + MIN, &same, 1, NOON1, false, false};
     assert_int_equal(cache_store(cache, &aapl, &f), 0);
     load(&aapl, DAY0, DAY0 + DAY, 5000);
     assert_int_equal(rows.count, 960);
@@ -294,7 +294,7 @@ static void test_impossible_rows_are_refused(void **state)
 {
     (void)state;
     struct pgd_bar two[2] = {bar_at(OPEN, 1), bar_at(OPEN, 1)};
-    struct cache_fetched f = {OPEN, OPEN + HOUR, two, 2, NOON1, false};
+    struct cache_fetched f = {OPEN, OPEN + HOUR, two, 2, NOON1, false, false};
     assert_int_equal(cache_store(cache, &aapl, &f), -EINVAL); /* twice the same start */
     two[1] = bar_at(OPEN + HOUR, 1);
     assert_int_equal(cache_store(cache, &aapl, &f), -EINVAL); /* outside */
@@ -511,7 +511,8 @@ static void *write_days(void *arg)
     int first = *(int *)arg;
     for (int day = first; day < 10; day += 2) {
         struct pgd_bar bar = bar_at(DAY0 + day * DAY + 10 * HOUR, 100 + day);
-        struct cache_fetched f = {DAY0 + day * DAY, DAY0 + day * DAY + DAY, &bar, 1, NOON1 + 30 * DAY, true};
+        struct cache_fetched f = {
+            DAY0 + day * DAY, DAY0 + day * DAY + DAY, &bar, 1, NOON1 + 30 * DAY, true, false};
         struct cache_options options = {directory, "https://example.com", 0, NULL, NULL};
         struct cache *own;
         if (cache_open(&own, &options) < 0 || cache_store(own, &aapl, &f) < 0)

@@ -99,7 +99,7 @@ static bool keep(struct test *t, const char *name, unsigned number, double facto
     for (unsigned i = 0; i < ROWS; i++)
         bars[i] = (struct pgd_bar){.t = FROM + i * MINUTE, .o = price, .h = price, .l = price, .c = price};
     struct cache_key key = {name, PGD_STOCKS, MINUTE};
-    struct cache_fetched f = {FROM, TO, bars, ROWS, TO + 24 * 60 * MINUTE, false};
+    struct cache_fetched f = {FROM, TO, bars, ROWS, TO + 24 * 60 * MINUTE, false, false};
     return warm_keep(t->warm, &key, &f, on_kept, t);
 }
 
@@ -150,7 +150,7 @@ static void test_a_rewritten_past(void **state)
     struct test t;
     struct pgd_bar bar = {.t = FROM + 16 * 60 * MINUTE - MINUTE, .o = 100, .h = 100, .l = 100, .c = 100};
     struct cache_key key = {"S1", PGD_STOCKS, MINUTE};
-    struct cache_fetched f = {FROM, TO, &bar, 1, TO + 24 * 60 * MINUTE, false};
+    struct cache_fetched f = {FROM, TO, &bar, 1, TO + 24 * 60 * MINUTE, false, false};
     open_test(&t);
     assert_true(warm_keep(t.warm, &key, &f, on_kept, &t));
     bar = (struct pgd_bar){.t = bar.t, .o = 50, .h = 50, .l = 50, .c = 50};
