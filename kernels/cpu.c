@@ -152,8 +152,6 @@ static void cool(const struct call *call, uint32_t series)
     pgk_cpu_forget(call->cpu, call->segment, series);
 }
 
-#define DONE UINT32_C(0x80000000) /* in change->reserved while a call runs: nothing left to do */
-
 /* Sorts the changes of a round: rows for hot tiles, the rest as tasks, second ones for a later round. */
 static void sort_changes(struct call *call)
 {
@@ -165,7 +163,7 @@ static void sort_changes(struct call *call)
     for (size_t i = 0; i < call->count; i++) {
         struct pgk_change *change = &call->changes[i];
         uint32_t series = change->series, tile = series / PGK_TILE;
-        if (change->reserved == DONE)
+        if (change->reserved == PGK_CHANGE_DONE)
             continue;
         if (segment->call[series] == call->round) {
             call->later++;
@@ -237,7 +235,7 @@ static void did_lane(struct call *call, struct pgk_cpu_thread *thread, struct pg
     struct pgk_lane *lane = &thread->block.lane[s % PGK_TILE];
     struct pgk_change *change = &call->changes[call->segment->change[s]];
     uint64_t row = tile->row[s % PGK_TILE];
-    change->reserved = DONE;
+    change->reserved = PGK_CHANGE_DONE;
     change->done_first = change->done_end = change->from;
     if (lane->outcome == PGK_LAPPED) {
         change->reserved = 0; /* the long way */
@@ -250,7 +248,7 @@ static void did_lane(struct call *call, struct pgk_cpu_thread *thread, struct pg
     call->segment->row[s] = row;
     shm_store64_release(&lane->series.head->computed, row);
     struct pgk_checkpoints points;
-    pgk_checkpoints_init(&points, call->segment->base, &call->segment->geo, s);
+    pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
     if (!pgk_checkpoints_due(&points, row))
         return;
     pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, thread->words);
@@ -301,10 +299,10 @@ static bool next_task(void *user, struct pgk_task *ret)
         if (i >= call->count)
             return false;
         struct pgk_change *change = &call->changes[i];
-        if (change->reserved == DONE || segment->change[change->series] != i)
+        if (change->reserved == PGK_CHANGE_DONE || segment->change[change->series] != i)
             continue;
-        change->reserved = DONE;
-        if (pgk_task_open(ret, segment->base, &segment->geo, change))
+        change->reserved = PGK_CHANGE_DONE;
+        if (pgk_task_open(ret, &call->cpu->plan, segment->base, &segment->geo, change))
             return true;
     }
 }
@@ -348,8 +346,6 @@ void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struc
 {
     struct call call = {.cpu = cpu, .segment = segment, .changes = changes, .count = count};
     cpu->gen++;
-    for (size_t i = 0; i < count; i++)
-        changes[i].reserved = 0;
     do {
         call.round = ++cpu->round;
         sort_changes(&call);
@@ -358,6 +354,4 @@ void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struc
         if (call.long_way > 0)
             share(&call, call.long_way >= SHARE_ROWS, sweep_share);
     } while (call.later > 0);
-    for (size_t i = 0; i < count; i++)
-        changes[i].reserved = 0;
 }

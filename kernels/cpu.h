@@ -49,6 +49,7 @@ void pgk_cpu_unbind(struct pgk_cpu_segment *segment);
 /* Takes the memory for series [first, first + count), so that computing takes none. */
 void pgk_cpu_extent(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32_t first, uint32_t count);
 
+/* Does every change that is not PGK_CHANGE_DONE yet. */
 void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
                      size_t count);
 

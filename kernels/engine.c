@@ -1,9 +1,12 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "cpu.h"
+#include "cuda/engine.h"
+#include "measure.h"
 #include "shm/atomic.h"
 #include "step/session.h"
 
@@ -11,8 +14,11 @@
 
 struct pgk_engine {
     struct pgk_cpu cpu;
+    struct pgk_cuda *cuda; /* NULL: the CPU alone */
     struct pgk_cpu_segment segments[SEGMENTS_MAX];
     int segment_count;
+    bool told;
+    char notice[256];
 };
 
 /* Two units of a row never carry the same generation one after the other, also across a restart. */
@@ -23,26 +29,101 @@ static uint16_t first_generation(void)
     return (uint16_t)(now.tv_nsec >> 4);
 }
 
-int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
+static int new_cpu(struct pgk_engine **ret, const struct pgk_plan *plan,
                    const struct pgk_engine_options *options, char *why, size_t why_size)
 {
-    if (options->kind == PGK_CUDA) {
-        (void)snprintf(why, why_size, "cuda: this build has no CUDA engine");
-        return -ENOTSUP;
-    }
     struct pgk_engine *engine = calloc(1, sizeof *engine);
-    if (engine == NULL)
-        return -ENOMEM;
-    int rc = pgk_cpu_init(&engine->cpu, plan, options->threads == 0 ? 1 : options->threads, options->isa);
+    int rc = engine == NULL ? -ENOMEM
+                            : pgk_cpu_init(&engine->cpu, plan, options->threads == 0 ? 1 : options->threads,
+                                           options->isa);
     if (rc != 0) {
         (void)snprintf(why, why_size, "cpu: %s",
-                       rc == -ENOTSUP ? "no such instruction set here" : "out of memory");
+                       rc == -ENOTSUP ? "no such instruction set here" : strerror(-rc));
         free(engine);
         return rc;
     }
+    engine->told = true;
     engine->cpu.gen = first_generation();
-    (void)snprintf(why, why_size, "cpu (%s): %s", engine->cpu.simd->name,
-                   options->kind == PGK_CPU ? "as configured" : "this build has no CUDA engine");
+    *ret = engine;
+    return 0;
+}
+
+static int new_cuda(struct pgk_engine *engine, const struct pgk_engine_options *options, char *text,
+                    size_t text_size)
+{
+    struct pgk_cuda_options cuda = {.driver = options->cuda_driver,
+                                    .rtc = options->cuda_rtc,
+                                    .cache = options->cache,
+                                    .sweep_tasks = options->cuda_tasks,
+                                    .timeout_ns = options->cuda_timeout_ms * UINT64_C(1000000)};
+    return pgk_cuda_new(&engine->cuda, &engine->cpu.plan, &cuda, text, text_size);
+}
+
+static int measure(const struct pgk_plan *plan, const struct pgk_engine_options *options, enum pgk_kind kind,
+                   double *ret_us)
+{
+    struct pgk_engine_options only = *options;
+    struct pgk_engine *engine;
+    char text[256];
+    only.kind = kind;
+    int rc = pgk_engine_new(&engine, plan, &only, text, sizeof text);
+    if (rc != 0)
+        return rc;
+    return pgk_measure_push(engine, plan, PGK_MEASURE_SERIES, ret_us);
+}
+
+/* Both engines push one bar through the same symbols; the faster one is it. */
+static int choose(struct pgk_engine *engine, const struct pgk_engine_options *options, char *why,
+                  size_t why_size)
+{
+    const char *isa = engine->cpu.simd->name;
+    char text[256];
+    double cpu_us = 0, gpu_us = 0;
+    int rc = measure(&engine->cpu.plan, options, PGK_CPU, &cpu_us);
+    if (rc != 0)
+        return rc;
+    rc = measure(&engine->cpu.plan, options, PGK_CUDA, &gpu_us);
+    if (rc == 0 && gpu_us <= cpu_us)
+        rc = new_cuda(engine, options, text, sizeof text);
+    if (rc != 0)
+        (void)snprintf(why, why_size, "cpu (%s): cuda failed when it was tried: %s", isa, strerror(-rc));
+    else if (engine->cuda != NULL)
+        (void)snprintf(why, why_size, "cuda: %.0f us a bar of %u symbols, cpu (%s) %.0f; %.48s", gpu_us,
+                       PGK_MEASURE_SERIES, isa, cpu_us, text);
+    else
+        (void)snprintf(why, why_size, "cpu (%s): %.0f us a bar of %u symbols, cuda %.0f", isa, cpu_us,
+                       PGK_MEASURE_SERIES, gpu_us);
+    return 0;
+}
+
+int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
+                   const struct pgk_engine_options *options, char *why, size_t why_size)
+{
+    struct pgk_engine *engine;
+    char text[256] = "";
+    int rc = new_cpu(&engine, plan, options, why, why_size);
+    if (rc != 0)
+        return rc;
+    if (options->kind == PGK_CPU) {
+        (void)snprintf(why, why_size, "cpu (%s): as configured", engine->cpu.simd->name);
+    } else if ((rc = new_cuda(engine, options, text, sizeof text)) != 0) {
+        if (options->kind == PGK_CUDA) {
+            (void)snprintf(why, why_size, "cuda: %s", text);
+        } else {
+            (void)snprintf(why, why_size, "cpu (%s): %s", engine->cpu.simd->name, text);
+            rc = 0;
+        }
+    } else if (options->kind == PGK_CUDA) {
+        (void)snprintf(why, why_size, "cuda: as configured; %s", text);
+    } else {
+        pgk_cuda_free(engine->cuda, false);
+        engine->cuda = NULL;
+        rc = choose(engine, options, why, why_size);
+    }
+    if (rc != 0) {
+        pgk_engine_free(engine);
+        return rc;
+    }
     *ret = engine;
     return 0;
 }
@@ -51,10 +132,35 @@ void pgk_engine_free(struct pgk_engine *engine)
 {
     if (engine == NULL)
         return;
+    pgk_cuda_free(engine->cuda, false);
     for (int i = 0; i < engine->segment_count; i++)
         pgk_cpu_unbind(&engine->segments[i]);
     pgk_cpu_fini(&engine->cpu);
     free(engine);
+}
+
+enum pgk_kind pgk_engine_kind(const struct pgk_engine *engine)
+{
+    return engine->cuda != NULL ? PGK_CUDA : PGK_CPU;
+}
+
+const char *pgk_engine_notice(struct pgk_engine *engine)
+{
+    if (engine->told)
+        return NULL;
+    engine->told = true;
+    return engine->notice;
+}
+
+/* The GPU is left: what it did is as good as ever, what it did not the CPU does. */
+static void leave_cuda(struct pgk_engine *engine, int error)
+{
+    const char *fault = pgk_cuda_fault(engine->cuda);
+    (void)snprintf(engine->notice, sizeof engine->notice, "cpu (%s): cuda failed and was left: %s",
+                   engine->cpu.simd->name, fault[0] != '\0' ? fault : strerror(-error));
+    pgk_cuda_free(engine->cuda, true);
+    engine->cuda = NULL;
+    engine->told = false;
 }
 
 static bool rows_fit(const struct pgk_plan *plan, const struct pgd_bars_geometry *geo)
@@ -90,7 +196,15 @@ int pgk_engine_bind(struct pgk_engine *engine, void *base, const struct pgd_bars
     if (engine->segment_count == SEGMENTS_MAX)
         return -ENOSPC;
     int rc = pgk_cpu_bind(&engine->cpu, &engine->segments[engine->segment_count], base, geo);
-    return rc != 0 ? rc : engine->segment_count++;
+    if (rc != 0)
+        return rc;
+    int number = engine->segment_count++;
+    if (engine->cuda != NULL) {
+        rc = pgk_cuda_bind(engine->cuda, base, geo);
+        if (rc < 0)
+            leave_cuda(engine, rc);
+    }
+    return number;
 }
 
 static struct pgk_cpu_segment *segment_of(struct pgk_engine *engine, int segment)
@@ -104,7 +218,32 @@ int pgk_engine_extent(struct pgk_engine *engine, int segment, uint32_t first, ui
     if (it == NULL || first > it->geo.series_max || count > it->geo.series_max - first)
         return -EINVAL;
     pgk_cpu_extent(&engine->cpu, it, first, count);
+    int rc = engine->cuda == NULL ? 0 : pgk_cuda_extent(engine->cuda, (uint32_t)segment, first, count);
+    if (rc != 0)
+        leave_cuda(engine, rc);
     return 0;
+}
+
+/* Lets the GPU do what it will, and the CPU the rest; each forgets what the other one did. True when nothing
+ * was left. */
+static bool compute_cuda(struct pgk_engine *engine, int segment, struct pgk_change *changes, size_t count)
+{
+    struct pgk_cpu_segment *it = &engine->segments[segment];
+    int rc = pgk_cuda_compute(engine->cuda, (uint32_t)segment, changes, count);
+    bool all = true;
+    for (size_t i = 0; i < count; i++) {
+        if (changes[i].reserved == PGK_CHANGE_DONE) {
+            if (it->row[changes[i].series] != PGK_COLD)
+                pgk_cpu_forget(&engine->cpu, it, changes[i].series);
+            continue;
+        }
+        all = false;
+        if (rc == 0)
+            pgk_cuda_forget(engine->cuda, (uint32_t)segment, changes[i].series);
+    }
+    if (rc != 0)
+        leave_cuda(engine, rc);
+    return all;
 }
 
 int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change *changes, size_t count)
@@ -115,7 +254,12 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
     for (size_t i = 0; i < count; i++)
         if (changes[i].series >= it->geo.series_max)
             return -EINVAL;
-    pgk_cpu_compute(&engine->cpu, it, changes, count);
+    for (size_t i = 0; i < count; i++)
+        changes[i].reserved = 0;
+    if (engine->cuda == NULL || !compute_cuda(engine, segment, changes, count))
+        pgk_cpu_compute(&engine->cpu, it, changes, count);
+    for (size_t i = 0; i < count; i++)
+        changes[i].reserved = 0;
     return 0;
 }
 
@@ -135,8 +279,10 @@ uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t ind
     struct pgk_series series;
     struct pgk_checkpoints points;
     pgk_series_init(&series, it->base, &it->geo, index);
-    pgk_checkpoints_init(&points, it->base, &it->geo, index);
+    pgk_checkpoints_init(&points, &engine->cpu.plan, it->base, &it->geo, index);
     pgk_cpu_forget(&engine->cpu, it, index);
+    if (engine->cuda != NULL)
+        pgk_cuda_forget(engine->cuda, (uint32_t)segment, index);
     uint64_t end = shm_load64_acquire(&series.head->head);
     uint64_t oldest = pgk_series_oldest(&series);
     uint64_t broken = shm_load64(&series.head->recompute);

@@ -3,15 +3,17 @@
 #include <string.h>
 
 #include "shm/atomic.h"
+#include "step/seal.h"
 
-void pgk_checkpoints_init(struct pgk_checkpoints *ret, void *base, const struct pgd_bars_geometry *geo,
-                          uint32_t series)
+void pgk_checkpoints_init(struct pgk_checkpoints *ret, const struct pgk_plan *plan, void *base,
+                          const struct pgd_bars_geometry *geo, uint32_t series)
 {
     ret->base = (uint8_t *)base + geo->state_offset + series * geo->state_stride;
     ret->size = geo->state_size;
     ret->slots = geo->state_slots;
     ret->every = geo->state_every;
     ret->phase = series % geo->state_every;
+    ret->words = plan->words;
 }
 
 static uint64_t *slot_of(const struct pgk_checkpoints *points, uint64_t row)
@@ -26,7 +28,7 @@ const uint64_t *pgk_checkpoints_find(const struct pgk_checkpoints *points, uint6
     uint64_t back = (row + points->phase) % points->every;
     for (uint32_t i = 0; i < points->slots && back <= row && row - back >= low; i++, back += points->every) {
         const uint64_t *slot = slot_of(points, row - back);
-        if (slot[0] == row - back + 1) {
+        if (slot[0] == pgk_seal(row - back, slot[1], slot + PGK_STATE_HEAD, points->words)) {
             *ret_row = row - back;
             return slot;
         }
@@ -34,23 +36,19 @@ const uint64_t *pgk_checkpoints_find(const struct pgk_checkpoints *points, uint6
     return NULL;
 }
 
-/* The stores before a kill -9 are those before some instruction: keeping the compiler from moving them is
- * enough. */
 void pgk_checkpoints_store(const struct pgk_checkpoints *points, uint64_t row, uint64_t origin,
                            const uint64_t *words, uint32_t count)
 {
     uint64_t *slot = slot_of(points, row);
-    shm_store64(slot, 0);
-    shm_fence_release();
+    shm_store64(slot, pgk_seal(row, origin, words, count));
     shm_store64(slot + 1, origin);
     shm_copy_in(slot + PGK_STATE_HEAD, words, count);
-    shm_store64_release(slot, row + 1);
 }
 
 bool pgk_checkpoints_stored(const struct pgk_checkpoints *points, uint64_t row, uint64_t origin,
                             const uint64_t *words, uint32_t count)
 {
     const uint64_t *slot = slot_of(points, row);
-    return slot[0] == row + 1 && slot[1] == origin &&
+    return slot[0] == pgk_seal(row, origin, words, count) && slot[1] == origin &&
            memcmp(slot + PGK_STATE_HEAD, words, count * sizeof *words) == 0;
 }

@@ -1,10 +1,11 @@
 /* state.h - checkpoints of the recurrences, in the state plane of a bars segment. Private to the engine: no
  * reader looks here.
  *
- * A checkpoint for row r holds the state after row r - 1, that is what row r is stepped from. Word 0 is r +
- * 1, 0 while the rest is being written: kill -9 at any instruction leaves a whole checkpoint or none. Word 1
- * is the row at which the recurrences began. A series has one for every row r that its ring covers where r +
- * (its index) is a multiple of state_every: series that get their bars together do not write them together.
+ * A checkpoint for row r holds the state after row r - 1, that is what row r is stepped from. Word 0 is a
+ * seal over r and the rest (step/seal.h): a checkpoint that was cut off, by kill -9 or because a GPU writes
+ * in no order, does not bear it. Word 1 is the row at which the recurrences began. A series has one for every
+ * row r that its ring covers where r + (its index) is a multiple of state_every: series that get their bars
+ * together do not write them together.
  */
 #ifndef KERNELS_STATE_H
 #define KERNELS_STATE_H
@@ -18,10 +19,11 @@ struct pgk_checkpoints {
     uint32_t slots;
     uint32_t every;
     uint32_t phase;
+    uint32_t words; /* of state */
 };
 
-void pgk_checkpoints_init(struct pgk_checkpoints *ret, void *base, const struct pgd_bars_geometry *geo,
-                          uint32_t series);
+void pgk_checkpoints_init(struct pgk_checkpoints *ret, const struct pgk_plan *plan, void *base,
+                          const struct pgd_bars_geometry *geo, uint32_t series);
 
 /* Rows from `row` on up to the next one that has a checkpoint, 1 or more. */
 static inline uint64_t pgk_checkpoints_ahead(const struct pgk_checkpoints *points, uint64_t row)

@@ -12,12 +12,12 @@ static uint64_t max64(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-bool pgk_task_open(struct pgk_task *task, void *base, const struct pgd_bars_geometry *geo,
-                   struct pgk_change *change)
+bool pgk_task_open(struct pgk_task *task, const struct pgk_plan *plan, void *base,
+                   const struct pgd_bars_geometry *geo, struct pgk_change *change)
 {
     *task = (struct pgk_task){.change = change};
     pgk_series_init(&task->series, base, geo, change->series);
-    pgk_checkpoints_init(&task->points, base, geo, change->series);
+    pgk_checkpoints_init(&task->points, plan, base, geo, change->series);
     struct pgd_series *series = task->series.head;
     uint64_t broken = shm_load64(&series->recompute);
     task->computed = shm_load64(&series->computed);

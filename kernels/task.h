@@ -9,6 +9,9 @@
 #include "rows.h"
 #include "state.h"
 
+/* In change->reserved while a call runs: nothing is left to do. */
+#define PGK_CHANGE_DONE UINT32_C(1)
+
 enum pgk_outcome {
     PGK_REACHED,   /* every row up to the end is done */
     PGK_COALESCED, /* state and windows are what they were: the rows that follow stand */
@@ -36,8 +39,8 @@ struct pgk_task {
 };
 
 /* False: nothing is to be done, and the change says so. */
-bool pgk_task_open(struct pgk_task *task, void *base, const struct pgd_bars_geometry *geo,
-                   struct pgk_change *change);
+bool pgk_task_open(struct pgk_task *task, const struct pgk_plan *plan, void *base,
+                   const struct pgd_bars_geometry *geo, struct pgk_change *change);
 
 /* Sets where it is taken up. */
 void pgk_task_take_up(struct pgk_task *task, const struct pgk_plan *plan);

@@ -7,22 +7,9 @@
 #ifndef STEP_LANES_H
 #define STEP_LANES_H
 
-#ifdef __CUDACC_RTC__
-typedef unsigned char uint8_t;
-typedef unsigned short uint16_t;
-typedef int int32_t;
-typedef unsigned int uint32_t;
-typedef long long int64_t;
-typedef unsigned long long uint64_t;
-#define INT64_C(x) x##LL
-#define INT64_MAX  INT64_C(0x7fffffffffffffff)
-#define INT64_MIN  (-INT64_MAX - 1)
-#define INT32_MIN  (-0x7fffffff - 1)
-#else
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
-#endif
 
 #ifndef PGK_LANES
 #define PGK_LANES 1
@@ -32,6 +19,13 @@ typedef unsigned long long uint64_t;
 #define PGK_FN static __host__ __device__ __forceinline__
 #else
 #define PGK_FN static inline __attribute__((always_inline, unused))
+#endif
+
+/* Before a loop over a window, whose length is a constant in a kernel made for one plan. */
+#if defined __CUDACC__ && defined PGK_FUSED_OPS
+#define PGK_UNROLL _Pragma("unroll")
+#else
+#define PGK_UNROLL
 #endif
 
 #if PGK_LANES == 1

@@ -11,6 +11,7 @@ PGK_FN void pgk_mfi_step(const struct pgk_op *op, union pgk_word *s, const struc
     int32_t n = (int32_t)op->n[0];
     pgk_real up = pgk_splat(0.0), down = pgk_splat(0.0);
     pgk_real previous = pgk_typical(PGK_AT(row->h, -n), PGK_AT(row->l, -n), PGK_AT(row->c, -n));
+    PGK_UNROLL
     for (int32_t i = 1 - n; i <= 0; i++) {
         pgk_real typical = pgk_typical(PGK_AT(row->h, i), PGK_AT(row->l, i), PGK_AT(row->c, i));
         pgk_real flow = typical * PGK_AT(row->v, i);

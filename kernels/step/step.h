@@ -85,6 +85,7 @@ PGK_FN pgk_real pgk_aged(const struct pgk_row *row, uint32_t first, pgk_real x)
 PGK_FN pgk_real pgk_mean(pgk_window w, uint32_t n)
 {
     pgk_real sum = pgk_splat(0.0);
+    PGK_UNROLL
     for (int32_t i = 1 - (int32_t)n; i <= 0; i++)
         sum += PGK_AT(w, i);
     return sum / (double)n;
@@ -94,6 +95,7 @@ PGK_FN pgk_real pgk_mean(pgk_window w, uint32_t n)
 PGK_FN pgk_real pgk_sigma(pgk_window w, uint32_t n, pgk_real mean)
 {
     pgk_real sum = pgk_splat(0.0);
+    PGK_UNROLL
     for (int32_t i = 1 - (int32_t)n; i <= 0; i++) {
         pgk_real d = PGK_AT(w, i) - mean;
         sum += d * d;

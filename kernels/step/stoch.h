@@ -20,6 +20,7 @@ PGK_FN void pgk_stoch_step(const struct pgk_op *op, union pgk_word *s, const str
     (void)s;
     int32_t k = (int32_t)op->n[0];
     pgk_real high = PGK_AT(row->h, 0), low = PGK_AT(row->l, 0);
+    PGK_UNROLL
     for (int32_t i = 1; i < k; i++) {
         high = pgk_max(PGK_AT(row->h, -i), high);
         low = pgk_min(PGK_AT(row->l, -i), low);

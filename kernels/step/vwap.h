@@ -38,6 +38,7 @@ PGK_FN void pgk_vwap_step(const struct pgk_op *op, union pgk_word *s, const stru
 {
     (void)s;
     pgk_real flow = pgk_splat(0.0), volume = pgk_splat(0.0);
+    PGK_UNROLL
     for (int32_t i = 1 - (int32_t)op->n[0]; i <= 0; i++) {
         pgk_real v = PGK_AT(row->v, i);
         flow += PGK_AT(row->p, i) * v;

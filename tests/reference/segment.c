@@ -1,5 +1,6 @@
 #include "reference/segment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -144,15 +145,30 @@ void ref_insert(const struct ref_segment *segment, uint32_t series, uint64_t ind
     (void)ref_append(segment, series, &next);
 }
 
-struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)
+static struct pgk_engine *engine_of(const struct pgk_engine_options *options, const struct pgk_plan *plan,
+                                    const struct ref_segment *segment)
 {
     struct pgk_engine *engine = NULL;
-    char why[128];
-    if (pgk_engine_new(&engine, plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, why, sizeof why) != 0 ||
+    char why[256] = "";
+    if (pgk_engine_new(&engine, plan, options, why, sizeof why) != 0 ||
         pgk_engine_bind(engine, segment->base, &segment->geo) != 0 ||
-        pgk_engine_extent(engine, 0, 0, segment->geo.series_max) != 0)
+        pgk_engine_extent(engine, 0, 0, segment->geo.series_max) != 0) {
+        fprintf(stderr, "ref_engine: %s\n", why);
         abort();
+    }
     return engine;
+}
+
+struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)
+{
+    const char *kind = getenv("TEST_ENGINE");
+    struct pgk_engine_options options = {.kind = PGK_CPU};
+    if (kind != NULL && strcmp(kind, "cuda") == 0)
+        options = (struct pgk_engine_options){.kind = PGK_CUDA,
+                                              .cuda_driver = getenv("TEST_CUDA_DRIVER"),
+                                              .cuda_rtc = getenv("TEST_CUDA_RTC"),
+                                              .cuda_tasks = 1};
+    return engine_of(&options, plan, segment);
 }
 
 void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
@@ -160,7 +176,8 @@ void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const stru
 {
     ref_segment_init(ret, plan, 1, capacity, 16, false);
     ref_open(ret, 0, session);
-    struct pgk_engine *engine = ref_engine(plan, ret);
+    const struct pgk_engine_options cpu = {.kind = PGK_CPU};
+    struct pgk_engine *engine = engine_of(&cpu, plan, ret);
     for (size_t i = 0; i < count; i++) {
         struct pgk_change change = {.from = i, .end = i + 1};
         (void)ref_append(ret, 0, &bars[i]);

@@ -45,11 +45,13 @@ double ref_value(const struct ref_segment *segment, uint32_t series, uint64_t in
 /* True when the unit of row `index` says it belongs to the bar that is there. */
 bool ref_fresh(const struct ref_segment *segment, uint32_t series, uint64_t index);
 
-/* An engine that is bound to the segment, as segment 0. Aborts when there is none. */
+/* An engine that is bound to the segment, as segment 0: the CPU's, or what the environment says:
+ * TEST_ENGINE=cuda, with TEST_CUDA_DRIVER and TEST_CUDA_RTC for libraries other than the system's. Aborts
+ * when there is none. */
 struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment);
 
-/* Streams a history, one bar at a time, through a fresh engine over a fresh segment of the given capacity:
- * what any other way to the same history must equal bit for bit. */
+/* Streams a history, one bar at a time, through a fresh CPU engine over a fresh segment of the given
+ * capacity: what any other way to the same history must equal bit for bit. */
 void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
                 size_t count, uint32_t capacity, enum pgd_session session);
 

@@ -65,12 +65,29 @@ struct pgk_engine_options {
     enum pgk_kind kind;
     uint32_t threads; /* the CPU engine's, 0: one */
     const char *isa;  /* its instruction set ("avx512", "avx2", "base"), NULL: the best there is */
+    const char
+        *cache; /* directory of compiled GPU kernels, NULL: $CACHE_DIRECTORY, $XDG_CACHE_HOME, ~/.cache */
+    /* for tests */
+    const char *cuda_driver; /* libraries, NULL: where the linker looks */
+    const char *cuda_rtc;    /* "": do without NVRTC */
+    uint32_t cuda_tasks; /* fewer changed series that cannot be pushed are left to the CPU, 0: the usual */
+    uint32_t cuda_timeout_ms; /* a GPU that does not answer for so long is lost, 0: the usual */
 };
 
-/* -ENOTSUP: that kind, or that instruction set, cannot be had here (PGK_AUTO never fails so). `why` gets a
- * line on what was chosen and why. The plan is copied. */
+/* PGK_AUTO takes the GPU when there is one that works and, measured now, is faster with this plan; else the
+ * CPU. -ENOTSUP, -ENOENT ...: that kind, or that instruction set, cannot be had here (PGK_AUTO never fails
+ * so). `why` gets a line on what was chosen and why, with both figures when both were measured. The plan is
+ * copied. Takes some tenths of a second with a GPU, more the first time. */
 int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
                    const struct pgk_engine_options *options, char *why, size_t why_size) PGK_WARN_UNUSED;
+
+/* A line when the engine has become another since the last call, or NULL: a GPU that failed was left, once
+ * and for all, and the CPU goes on. Valid as long as the engine. */
+const char *pgk_engine_notice(struct pgk_engine *engine);
+
+/* What runs now. */
+enum pgk_kind pgk_engine_kind(const struct pgk_engine *engine);
+
 void pgk_engine_free(struct pgk_engine *engine);
 
 /* Binds a bars segment (base: its first byte; geo: copied). Returns a handle >= 0; -EINVAL when the geometry

@@ -1,0 +1,373 @@
+#include "cuda/gpu.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cuda/fuse.h"
+#include "shm/atomic.h"
+
+#define LANES_PAD    (PGK_GPU_LANES + 1)
+#define LINE_WORDS   8u
+#define SWEEP_ROWS   4u
+#define THREADS_MIN  256u
+#define THREADS_MAX  512u
+#define ASK_EVERY    1024u /* looks at memory between two questions to the driver */
+#define SLEEP_AFTER  INT64_C(200000)
+#define LINE         64u
+#define BLOCKS_A_SM  3      /* of the push kernel */
+#define SWEEP_ROW_NS 10000u /* a row of a sweep takes far less, even of one series alone */
+
+static int failed(struct pgk_gpu *gpu, unsigned result, const char *what)
+{
+    char text[120];
+    int rc = pgk_driver_error(gpu->driver, result, text, sizeof text);
+    (void)snprintf(gpu->fault, sizeof gpu->fault, "%s: %s", what, text);
+    return rc;
+}
+
+/* Leaves the function with the error when a call of the driver fails. */
+#define TRY(gpu, what, call)                                                                                 \
+    do {                                                                                                     \
+        unsigned result_ = (gpu)->driver->call;                                                              \
+        if (result_ != 0)                                                                                    \
+            return failed(gpu, result_, what);                                                               \
+    } while (0)
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* --------------------------------------------------------------------------------------------------- open */
+
+int pgk_gpu_current(struct pgk_gpu *gpu)
+{
+    TRY(gpu, "context", ctx_set_current(gpu->context));
+    return 0;
+}
+
+static size_t shared_bytes(const struct pgk_gpu *gpu, uint32_t rows)
+{
+    return PGK_GPU_BLOCK_BYTES +
+           (size_t)rows * (2 * LINE_WORDS + gpu->plan.unit_words) * LANES_PAD * sizeof(double);
+}
+
+/* As many rows at a time as shared memory has room for. */
+static int set_shape(struct pgk_gpu *gpu)
+{
+    uint32_t warps =
+        gpu->plan.ops < THREADS_MIN / PGK_GPU_LANES ? THREADS_MIN / PGK_GPU_LANES : gpu->plan.ops;
+    gpu->threads = warps * PGK_GPU_LANES < THREADS_MAX ? warps * PGK_GPU_LANES : THREADS_MAX;
+    gpu->sweep_rows = gpu->options.sweep_rows == 0 ? SWEEP_ROWS : gpu->options.sweep_rows;
+    if (gpu->sweep_rows > PGK_GPU_AHEAD)
+        gpu->sweep_rows = PGK_GPU_AHEAD;
+    while (gpu->sweep_rows > 1 && shared_bytes(gpu, gpu->sweep_rows) > gpu->info.shared_size)
+        gpu->sweep_rows /= 2;
+    gpu->push_shared = shared_bytes(gpu, 1);
+    gpu->sweep_shared = shared_bytes(gpu, gpu->sweep_rows);
+    if (gpu->sweep_shared > gpu->info.shared_size) {
+        (void)snprintf(gpu->fault, sizeof gpu->fault, "%u columns do not fit its shared memory",
+                       gpu->plan.columns);
+        return -ENOTSUP;
+    }
+    TRY(gpu, "shared memory",
+        func_set_attribute(gpu->push, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                           (int)gpu->push_shared));
+    TRY(gpu, "shared memory",
+        func_set_attribute(gpu->sweep, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                           (int)gpu->sweep_shared));
+    int fit = 0; /* all blocks must run at once: they wait for each other */
+    TRY(gpu, "occupancy", occupancy_max_blocks(&fit, gpu->push, (int)gpu->threads, gpu->push_shared));
+    uint32_t most = (uint32_t)(fit < BLOCKS_A_SM ? fit : BLOCKS_A_SM) * gpu->info.sms;
+    if (gpu->options.blocks == 0 || gpu->options.blocks > most)
+        gpu->options.blocks = most;
+    return 0;
+}
+
+/* Bell, done and each array begin on lines of their own: one side's stores do not share a line with the
+ * other's. */
+static int take_host_memory(struct pgk_gpu *gpu)
+{
+    size_t entry = (size_t)gpu->entries * sizeof *gpu->entry;
+    entry = (entry + LINE - 1) / LINE * LINE;
+    size_t size = 4 * LINE + 2 * entry + PGK_GPU_TASKS * sizeof *gpu->tasks;
+    TRY(gpu, "host memory",
+        mem_host_alloc(&gpu->host, size, PGK_CU_MEMHOSTALLOC_PORTABLE | PGK_CU_MEMHOSTALLOC_DEVICEMAP));
+    memset(gpu->host, 0, size);
+    uint8_t *at = gpu->host;
+    gpu->bell = (struct pgk_gpu_bell *)(void *)at;
+    gpu->done = (struct pgk_gpu_done *)(void *)(at + 2 * LINE);
+    gpu->entry = (uint64_t *)(void *)(at + 4 * LINE);
+    gpu->problem = (uint64_t *)(void *)(at + 4 * LINE + entry);
+    gpu->tasks = (struct pgk_gpu_task *)(void *)(at + 4 * LINE + 2 * entry);
+    return 0;
+}
+
+static int take_memory(struct pgk_gpu *gpu)
+{
+    TRY(gpu, "stream", stream_create(&gpu->push_stream, PGK_CU_STREAM_NON_BLOCKING, 0));
+    TRY(gpu, "stream", stream_create(&gpu->sweep_stream, PGK_CU_STREAM_NON_BLOCKING, 0));
+    TRY(gpu, "memory", mem_alloc(&gpu->device_plan, sizeof gpu->plan));
+    TRY(gpu, "memory", mem_alloc(&gpu->device_gate, sizeof(struct pgk_gpu_gate)));
+    TRY(gpu, "memory", mem_alloc(&gpu->device_segments, sizeof gpu->segments));
+    int rc = take_host_memory(gpu);
+    if (rc != 0)
+        return rc;
+    TRY(gpu, "copy", memcpy_htod_async(gpu->device_plan, &gpu->plan, sizeof gpu->plan, gpu->sweep_stream));
+    TRY(gpu, "copy", stream_synchronize(gpu->sweep_stream));
+    return 0;
+}
+
+static int open_gpu(struct pgk_gpu *gpu, const void *image)
+{
+    TRY(gpu, "context", device_primary_ctx_retain(&gpu->context, gpu->info.device));
+    int rc = pgk_gpu_current(gpu);
+    if (rc != 0)
+        return rc;
+    TRY(gpu, "module", module_load_data(&gpu->module, image, 0, NULL, NULL));
+    TRY(gpu, "module", module_get_function(&gpu->push, gpu->module, "pgk_push"));
+    TRY(gpu, "module", module_get_function(&gpu->sweep, gpu->module, "pgk_sweep"));
+    TRY(gpu, "module", module_get_function(&gpu->floor, gpu->module, "pgk_floor"));
+    rc = set_shape(gpu);
+    return rc != 0 ? rc : take_memory(gpu);
+}
+
+int pgk_gpu_open(struct pgk_gpu *gpu, const struct pgk_driver *driver, const struct pgk_driver_device *info,
+                 const struct pgk_plan *plan, const void *image, const struct pgk_gpu_options *options,
+                 uint32_t entries, char *why, size_t why_size)
+{
+    *gpu = (struct pgk_gpu){.driver = driver, .info = *info, .options = *options, .entries = entries};
+    pgk_fuse_plan(&gpu->plan, plan, PGK_GPU_AHEAD);
+    int rc = open_gpu(gpu, image);
+    if (rc == 0)
+        return 0;
+    (void)snprintf(why, why_size, "%s: %s", info->name, gpu->fault);
+    pgk_gpu_close(gpu, false);
+    return rc;
+}
+
+static void free_all(struct pgk_gpu *gpu)
+{
+    const struct pgk_driver *driver = gpu->driver;
+    for (uint32_t i = 0; i < PGK_GPU_SEGMENTS; i++)
+        if (gpu->states[i] != 0)
+            (void)driver->mem_free(gpu->states[i]);
+    const pgk_devptr memory[] = {gpu->device_plan, gpu->device_gate, gpu->device_segments};
+    for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
+        if (memory[i] != 0)
+            (void)driver->mem_free(memory[i]);
+    if (gpu->host != NULL)
+        (void)driver->mem_free_host(gpu->host);
+    if (gpu->push_stream != NULL)
+        (void)driver->stream_destroy(gpu->push_stream);
+    if (gpu->sweep_stream != NULL)
+        (void)driver->stream_destroy(gpu->sweep_stream);
+    if (gpu->module != NULL)
+        (void)driver->module_unload(gpu->module);
+}
+
+void pgk_gpu_close(struct pgk_gpu *gpu, bool lost)
+{
+    if (gpu->context != NULL && !lost && pgk_gpu_current(gpu) == 0 && pgk_gpu_quiet(gpu) == 0)
+        free_all(gpu);
+    /* what a lost GPU held stays as it is: freeing would wait for it */
+    if (gpu->context != NULL)
+        (void)gpu->driver->device_primary_ctx_release(gpu->info.device);
+    *gpu = (struct pgk_gpu){0};
+}
+
+int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const struct pgd_bars_geometry *geo)
+{
+    uint64_t at = (uint64_t)(uintptr_t)base;
+    int rc = pgk_gpu_current(gpu);
+    if (rc == 0)
+        rc = pgk_gpu_quiet(gpu);
+    if (rc != 0)
+        return rc;
+    TRY(gpu, "memory for the states",
+        mem_alloc(&gpu->states[number], (size_t)gpu->plan.state_size * geo->series_max));
+    TRY(gpu, "memory for the states",
+        memset_d8_async(gpu->states[number], 0, (size_t)gpu->plan.state_size * geo->series_max,
+                        gpu->sweep_stream));
+    gpu->segments[number] = (struct pgk_gpu_segment){.bars = at + geo->bar_offset,
+                                                     .units = at + geo->unit_offset,
+                                                     .heads = at + geo->series_offset,
+                                                     .points = at + geo->state_offset,
+                                                     .capacity = geo->capacity,
+                                                     .bar_stride = geo->bar_stride,
+                                                     .unit_stride = geo->unit_stride,
+                                                     .rows_stride = geo->rows_stride,
+                                                     .head_stride = geo->series_stride,
+                                                     .points_stride = geo->state_stride,
+                                                     .point_size = geo->state_size,
+                                                     .point_slots = geo->state_slots,
+                                                     .point_every = geo->state_every,
+                                                     .states = gpu->states[number]};
+    TRY(gpu, "copy",
+        memcpy_htod_async(gpu->device_segments + number * sizeof gpu->segments[0], &gpu->segments[number],
+                          sizeof gpu->segments[0], gpu->sweep_stream));
+    TRY(gpu, "copy", stream_synchronize(gpu->sweep_stream));
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------------------------- push */
+
+static int launch_push(struct pgk_gpu *gpu)
+{
+    gpu->launch++;
+    gpu->launches++;
+    struct pgk_gpu_push push = {.bell = (uint64_t)(uintptr_t)gpu->bell,
+                                .entry = (uint64_t)(uintptr_t)gpu->entry,
+                                .done = (uint64_t)(uintptr_t)gpu->done,
+                                .problem = (uint64_t)(uintptr_t)gpu->problem,
+                                .segments = gpu->device_segments,
+                                .gate = gpu->device_gate,
+                                .linger_ns = gpu->options.linger_ns,
+                                .number = gpu->launched_at,
+                                .launch = gpu->launch};
+    void *params[] = {&push, &gpu->device_plan};
+    /* what the gate said to an earlier kernel is not for this one */
+    TRY(gpu, "push", memset_d8_async(gpu->device_gate, 0, sizeof(struct pgk_gpu_gate), gpu->push_stream));
+    TRY(gpu, "push",
+        launch_kernel(gpu->push, gpu->options.blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->push_shared,
+                      gpu->push_stream, params, NULL));
+    gpu->running = true;
+    return 0;
+}
+
+/* Numbers are of 32 bits on the way; 0 is never one. */
+static uint64_t next_number(struct pgk_gpu *gpu)
+{
+    gpu->launched_at = gpu->number;
+    gpu->number = (uint32_t)(gpu->number + 1) == 0 ? 1 : (uint32_t)(gpu->number + 1);
+    return gpu->number;
+}
+
+int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
+{
+    uint64_t number = next_number(gpu) << 32;
+    for (uint32_t i = 0; i < count; i++)
+        shm_store64(&gpu->entry[i], number | gpu->entry[i]);
+    for (uint32_t i = 0; i < PGK_GPU_BELL_ENTRIES && i < count; i++)
+        shm_store64(&gpu->bell->word[1 + i], gpu->entry[i]);
+    gpu->rang_ns = now_ns();
+    shm_store64_release(&gpu->bell->word[0], number | (uint64_t)segment << PGK_GPU_SEGMENT_SHIFT |
+                                                 (gpu->bare ? PGK_GPU_BARE : 0) | count);
+    gpu->pushes++;
+    return gpu->running ? 0 : launch_push(gpu);
+}
+
+static void relax(uint32_t looks, int64_t since)
+{
+    if (looks % ASK_EVERY == 0 && now_ns() - since > SLEEP_AFTER) {
+        const struct timespec moment = {.tv_nsec = 20000};
+        (void)nanosleep(&moment, NULL);
+    }
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+/* The kernel has not answered yet: is it still there? Launches it again when it left of its own accord. */
+static int look_after(struct pgk_gpu *gpu, int64_t since)
+{
+    unsigned result = gpu->driver->stream_query(gpu->push_stream);
+    if (result == 0 && gpu->running && shm_load64_acquire(&gpu->done->gone) == gpu->launch) {
+        gpu->running = false;
+        if (shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number)
+            return launch_push(gpu);
+        return 0;
+    }
+    if (result != 0 && pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
+        return failed(gpu, result, "push");
+    if (now_ns() - since > (int64_t)gpu->options.timeout_ns) {
+        (void)snprintf(gpu->fault, sizeof gpu->fault, "push: no answer for %u ms",
+                       (unsigned)(gpu->options.timeout_ns / 1000000));
+        return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu)
+{
+    int64_t since = now_ns();
+    for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number; looks++) {
+        if (looks % ASK_EVERY == 0) {
+            int rc = look_after(gpu, since);
+            if (rc != 0)
+                return rc;
+        }
+        relax(looks, since);
+    }
+    return (uint32_t)shm_load64(&gpu->done->pushed);
+}
+
+int pgk_gpu_quiet(struct pgk_gpu *gpu)
+{
+    if (!gpu->running)
+        return 0;
+    shm_store64_release(&gpu->bell->word[0], next_number(gpu) << 32 | PGK_GPU_EXIT);
+    int64_t since = now_ns();
+    for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->gone) != gpu->launch; looks++) {
+        unsigned result = looks % ASK_EVERY == 0 ? gpu->driver->stream_query(gpu->push_stream) : 600;
+        if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY && result != 0)
+            return failed(gpu, result, "push");
+        if (now_ns() - since > (int64_t)gpu->options.timeout_ns) {
+            (void)snprintf(gpu->fault, sizeof gpu->fault, "push: the kernel does not leave");
+            return -ETIMEDOUT;
+        }
+        relax(looks, since);
+    }
+    gpu->running = false;
+    TRY(gpu, "push", stream_synchronize(gpu->push_stream));
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- sweep */
+
+int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
+{
+    uint64_t tasks = (uint64_t)(uintptr_t)gpu->tasks, number = count;
+    uint32_t gen = (uint32_t)next_number(gpu);
+    gpu->sweeps++;
+    void *params[] = {&gpu->segments[segment], &gpu->device_plan, &tasks, &number, &gen, &gpu->sweep_rows};
+    unsigned blocks = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
+    TRY(gpu, "sweep",
+        launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared,
+                      gpu->sweep_stream, params, NULL));
+    return 0;
+}
+
+int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t rows)
+{
+    int64_t since = now_ns();
+    uint64_t limit_ns = gpu->options.timeout_ns + rows * SWEEP_ROW_NS;
+    for (uint32_t looks = 1;; looks++) {
+        unsigned result = gpu->driver->stream_query(gpu->sweep_stream);
+        if (result == 0)
+            return 0;
+        if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
+            return failed(gpu, result, "sweep");
+        if (now_ns() - since > (int64_t)limit_ns) {
+            (void)snprintf(gpu->fault, sizeof gpu->fault, "sweep: not done after %u ms",
+                           (unsigned)(limit_ns / 1000000));
+            return -ETIMEDOUT;
+        }
+        relax(ASK_EVERY, since);
+    }
+}
+
+int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t rows)
+{
+    void *params[] = {&gpu->segments[segment], &gpu->plan.unit_words, &series, &rows};
+    TRY(gpu, "floor",
+        launch_kernel(gpu->floor, gpu->info.sms * 4, 1, 1, THREADS_MAX, 1, 1, 0, gpu->sweep_stream, params,
+                      NULL));
+    return pgk_gpu_sweep_wait(gpu, series * rows);
+}

@@ -1,0 +1,126 @@
+/* cuda/world.h - what the host and a GPU tell each other: plain structs of fixed layout, read by C, by nvcc
+ * and by NVRTC. Addresses are valid on both sides: memory of the host is registered under its own address. */
+#ifndef CUDA_WORLD_H
+#define CUDA_WORLD_H
+
+#include "step/step.h"
+
+#define PGK_GPU_LANES       32u  /* series that a block of threads steps side by side */
+#define PGK_GPU_FIELDS      261u /* as PGK_FIELDS_MAX of plan.h */
+#define PGK_GPU_OPS         127u
+#define PGK_GPU_BLOCK_BYTES 18432u /* of shared memory, beside lines and outputs */
+
+/* A bars segment. */
+struct pgk_gpu_segment {
+    uint64_t bars; /* address of series 0's row 0 */
+    uint64_t units;
+    uint64_t heads;  /* of struct pgd_series 0 */
+    uint64_t points; /* of its first checkpoint */
+    uint64_t capacity;
+    uint64_t bar_stride;
+    uint64_t unit_stride;
+    uint64_t rows_stride;
+    uint64_t head_stride;
+    uint64_t points_stride;
+    uint32_t point_size;
+    uint32_t point_slots;
+    uint32_t point_every;
+    uint32_t reserved;
+    uint64_t states; /* of the states of all its series, by index; the GPU's memory */
+};
+
+/* A series as it stands before a row; in the GPU's memory, state_size bytes each: this, the state words, then
+ * a ring for each field, indexed by the row. */
+struct pgk_gpu_state {
+    uint64_t row;    /* stepped next */
+    uint64_t origin; /* row at which the recurrences began */
+    uint64_t held;   /* rows before `row` that are in the rings, at most the window's */
+    int64_t from;    /* session keys of bars that start from here */
+    int64_t until;   /* to here */
+    int32_t key[2];
+    uint64_t utc;
+    uint64_t slot; /* of `row` */
+};
+
+/* The plan, and the state's layout. */
+struct pgk_gpu_plan {
+    uint32_t ops;
+    uint32_t columns;
+    uint32_t words;
+    uint32_t fields;
+    uint32_t window;
+    uint32_t sessions;
+    uint32_t unit_words; /* columns and the tag, and what fills the line up */
+    uint32_t state_size;
+    uint32_t ring[PGK_GPU_FIELDS]; /* where a field's ring begins, in doubles from the state's begin */
+    uint32_t mask[PGK_GPU_FIELDS]; /* its length - 1, a power of two - 1 */
+    struct pgk_op op[PGK_GPU_OPS];
+};
+
+enum pgk_gpu_outcome { PGK_GPU_REACHED, PGK_GPU_COALESCED, PGK_GPU_BUSY, PGK_GPU_LAPPED };
+
+/* One series to be swept: see task.h. */
+struct pgk_gpu_task {
+    uint32_t series;
+    uint32_t full;  /* never stop at a checkpoint that is the same */
+    uint64_t state; /* address of its struct pgk_gpu_state */
+    uint64_t base;  /* first row that windows look back on */
+    uint64_t start; /* first row that is stepped */
+    uint64_t row;   /* first row that is written */
+    uint64_t end;
+    uint64_t computed; /* rows before have units */
+    uint64_t origin;
+    uint64_t words; /* address of the words of its checkpoint, 0: none */
+    uint64_t utc;
+    /* out */
+    uint64_t reached; /* rows before have been stepped */
+    uint64_t changed; /* in and out: latest row seen whose bar is not the one its units came from */
+    uint64_t wrote;   /* rows [first, wrote) have been written */
+    uint64_t first;
+    uint32_t outcome;
+    uint32_t watch; /* look, at every step, whether rows have left the ring; else the host does, in the end */
+};
+
+/* A push: one new row for each of some series. The host writes entries, then the bell; both carry the push's
+ * number, so that whatever the GPU reads early is seen to be early. */
+#define PGK_GPU_BELL_ENTRIES 7u
+struct pgk_gpu_bell {
+    uint64_t word[1 + PGK_GPU_BELL_ENTRIES]; /* [0]: see above; then the first entries */
+};
+#define PGK_GPU_EXIT          UINT64_C(0xffffffff) /* instead of segment and entries: the kernel is to end */
+#define PGK_GPU_SEGMENT_SHIFT 28 /* word 0: number << 32 | segment << 28 | PGK_GPU_BARE | entries */
+#define PGK_GPU_ENTRIES_MASK  UINT64_C(0x07ffffff)
+#define PGK_GPU_BARE          UINT64_C(0x08000000) /* for measurements: bytes are moved, nothing is stepped */
+
+/* Entry: number << 32 | series. */
+
+/* What the GPU says. */
+struct pgk_gpu_done {
+    uint64_t pushed; /* number << 32 | entries of that push that were not done: see `problem` */
+    uint64_t gone;   /* launch of the kernel that has ended, or is about to */
+    uint64_t reserved[6];
+};
+
+/* Host memory that both sides see. */
+struct pgk_gpu_push {
+    uint64_t bell;      /* address of struct pgk_gpu_bell */
+    uint64_t entry;     /* of the entries */
+    uint64_t done;      /* of struct pgk_gpu_done */
+    uint64_t problem;   /* of a word for each entry: 1, when it was not done; the host clears them */
+    uint64_t segments;  /* of struct pgk_gpu_segment, all of them; the GPU's memory */
+    uint64_t gate;      /* device memory: struct pgk_gpu_gate */
+    uint64_t linger_ns; /* without a push for so long the kernel ends */
+    uint64_t number;    /* of the last push before this launch */
+    uint64_t launch;
+};
+
+/* How the blocks of a push kernel tell each other; device memory. Pushes count in turn in one of two places;
+ * the other one is cleared meanwhile. */
+struct pgk_gpu_gate {
+    uint64_t go;          /* as bell word 0; the first block passes it on */
+    uint64_t finished[2]; /* tiles finished */
+    uint64_t problems[2];
+    uint64_t reserved[3];
+};
+
+#endif

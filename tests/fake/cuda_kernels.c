@@ -1,0 +1,60 @@
+/* The kernels' text, compiled for the host: what the fake driver launches. All blocks of a launch are one,
+ * its threads run one after the other, a phase at a time. */
+#include <pthread.h>
+
+#include "fake/fake.h"
+
+#define PGK_HOST_PAUSE() fake_poll()
+#include "cuda/push.cuh"
+#include "cuda/sweep.cuh"
+
+#define UNIT_WORDS_MAX 128u
+
+/* Of the thread of the stream a kernel runs on: one at a time. */
+static _Thread_local union {
+    struct pgk_pusher pusher;
+    struct pgk_sweeper sweeper;
+} block;
+static _Thread_local double lines[2][PGK_GPU_ROWS * PGK_LINE_WORDS * PGK_GPU_PAD];
+static _Thread_local double outs[PGK_GPU_ROWS * UNIT_WORDS_MAX * PGK_GPU_PAD];
+
+static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_t rows, double *own)
+{
+    b->threads = launch->block[0];
+    b->rows = rows;
+    b->lines = own;
+    b->outs = outs;
+}
+
+static void run_push(void **args, const struct fake_launch *launch)
+{
+    const struct pgk_gpu_plan *const *plan = args[1];
+    begin(&block.pusher.block[0], launch, 1, lines[0]);
+    begin(&block.pusher.block[1], launch, 1, lines[1]);
+    pgk_push_run(&block.pusher, args[0], *plan, 0, 1);
+}
+
+static void run_sweep(void **args, const struct fake_launch *launch)
+{
+    const struct pgk_gpu_plan *const *plan = args[1];
+    const uint64_t *tasks = args[2], *count = args[3];
+    const uint32_t *gen = args[4], *rows = args[5];
+    begin(&block.sweeper.block, launch, *rows, lines[0]);
+    block.sweeper.lines[0] = lines[0];
+    block.sweeper.lines[1] = lines[1];
+    pgk_sweep_run(&block.sweeper, args[0], *plan, *tasks, *count, *gen, 0, 1);
+}
+
+#define EXPORTED __attribute__((visibility("default")))
+
+/* A GPU's measure of its link means nothing here. */
+static void run_floor(void **args, const struct fake_launch *launch)
+{
+    (void)args, (void)launch;
+}
+
+extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_sweep, fake_kernel_pgk_floor;
+const struct fake_kernel fake_kernel_pgk_floor = {run_floor, 4, {sizeof(struct pgk_gpu_segment), 4, 8, 8}};
+const struct fake_kernel fake_kernel_pgk_push = {run_push, 2, {sizeof(struct pgk_gpu_push), sizeof(void *)}};
+const struct fake_kernel fake_kernel_pgk_sweep = {
+    run_sweep, 6, {sizeof(struct pgk_gpu_segment), sizeof(void *), 8, 8, 4, 4}};
