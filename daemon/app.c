@@ -366,7 +366,7 @@ static int open_net(struct app *app)
     struct http_options options = {c->stream.ca_file, c->stream.proxy, c->rest.connections};
     int r = http_new(&app->http, &app->loop, &options);
     if (r == 0 && c->rest.enabled) {
-        struct rest_hooks hooks = {on_rest_count, on_rest_refused, app};
+        struct rest_hooks hooks = {.count = on_rest_count, .refused = on_rest_refused, .user = app};
         r = rest_new(&app->rest, &app->loop, app->http, c, app->secret, &hooks);
         if (r == 0)
             r = cache_app_open(&app->cache, &app->loop, c, on_cached, app);

@@ -255,17 +255,48 @@ static int fill_lists(struct layers *l)
     return 0;
 }
 
-static int load_layers(struct layers *l, const char *path)
+/* Three keys that users of the Python predecessor set in the environment. Whatever is no number is left for
+ * the check of ranges, which says what is expected. */
+static int add_environment(struct layers *l)
 {
-    int r = add_builtin(&l->root, config_defaults, l);
-    if (r < 0 || !path)
-        return r;
+    static const char *const keys[][2] = {
+        {"NUM_WORKERS", "workers"}, {"QUEUE_SIZE", "queue_size"}, {"BATCH_SIZE", "batch_size"}};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        const char *value = getenv(keys[i][0]);
+        struct config_node *tree = NULL;
+        char text[64];
+        if (!value || !value[0])
+            continue;
+        bool number = strlen(value) < 11 && strspn(value, "0123456789") == strlen(value);
+        (void)snprintf(text, sizeof(text), "rest:\n  %s: %s\n", keys[i][1], number ? value : "none");
+        int r = config_tree_parse(&tree, keys[i][0], text, strlen(text), l->err, l->err_size);
+        if (r < 0)
+            return r;
+        config_tree_merge(l->root, tree);
+    }
+    return 0;
+}
+
+static int load_files(struct layers *l, const char *path)
+{
+    if (!path)
+        return 0;
     char *name = strdup(path);
     if (!name)
         return -ENOMEM;
-    r = add_file(l, name);
+    int r = add_file(l, name);
     if (r == 0)
         r = add_dropins(l, path);
+    return r;
+}
+
+static int load_layers(struct layers *l, const char *path)
+{
+    int r = add_builtin(&l->root, config_defaults, l);
+    if (r == 0)
+        r = load_files(l, path);
+    if (r == 0)
+        r = add_environment(l);
     return r;
 }
 

@@ -54,6 +54,8 @@ struct config_rest {
     uint32_t requests_per_minute; /* 0: no limit of our own */
     uint32_t requests_per_second; /* likewise */
     uint32_t connections;
+    uint32_t workers;      /* threads that inflate and parse; 0: by the CPUs there are */
+    uint32_t queue_size;   /* blocks of 64 KiB of a body that may wait for a worker */
     uint32_t batch_size;   /* rows published in one go */
     uint32_t denied_hours; /* a ticker and timespan answered with 403 is not asked for again for so long */
     uint32_t timeout_s;
@@ -132,7 +134,8 @@ struct config {
     bool fresh; /* no key: rows of an earlier run are not adopted (a replay) */
 };
 
-/* Reads `path` and, sorted, the .yaml files in `path`.d on top (a drop-in's key replaces). On failure -EINVAL
+/* Reads `path` and, sorted, the .yaml files in `path`.d on top (a drop-in's key replaces), then
+ * takes NUM_WORKERS, QUEUE_SIZE and BATCH_SIZE from the environment. On failure -EINVAL
  * (or errno of reading) and one line in err: "FILE:LINE: key: why". All values are range-checked here. */
 int config_load(struct config **ret, const char *path, char *err, size_t err_size)
     __attribute__((warn_unused_result));

@@ -9,20 +9,17 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-#define HTTP_BUFFER     (512L * 1024) /* of libcurl; plain bodies are up to half again as fast as with 16 KiB */
-#define HTTP_BODY_FIRST (64u * 1024)
+#define HTTP_BUFFER  (512L * 1024) /* of libcurl; plain bodies are up to half again as fast as with 16 KiB */
+#define HTTP_LONGEST 60L           /* times the timeout, for one transfer */
 
 struct http_get {
     struct http *http;
     CURL *easy;
     struct curl_slist *headers;
-    char *body;
-    size_t size;
-    size_t room;
-    size_t max;
-    int write_error;
+    int error; /* of the receiver */
+    enum http_coding coding;
     bool retry_after; /* the header was there, though it may have said 0 */
-    void (*done)(void *user, const struct http_answer *answer);
+    struct http_events events;
     void *user;
     struct http_words words;
 };
@@ -178,48 +175,55 @@ int http_error(const struct http_words *words, CURL *easy, CURLcode code, const 
 
 /* ---------------------------------------------------------------------------------------------------- GET */
 
-static bool http_get_room(struct http_get *get, size_t more)
-{
-    size_t need = get->size + more + 1;
-    if (need <= get->room)
-        return true;
-    size_t room = get->room ? get->room : HTTP_BODY_FIRST;
-    while (room < need)
-        room *= 2;
-    char *body = realloc(get->body, room);
-    if (!body)
-        return false;
-    get->body = body;
-    get->room = room;
-    return true;
-}
-
 static size_t http_get_body(char *data, size_t one, size_t size, void *user)
 {
     struct http_get *get = user;
+    long status = 0;
     (void)one;
-    if (size > get->max - get->size) {
-        get->write_error = -EMSGSIZE;
-        return 0;
-    }
-    if (!http_get_room(get, size)) {
-        get->write_error = -ENOMEM;
-        return 0;
-    }
-    memcpy(get->body + get->size, data, size);
-    get->size += size;
-    return size;
+    (void)curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
+    int r = get->events.body(get->user, status, get->coding, data, size);
+    if (r == -EAGAIN)
+        return CURL_WRITEFUNC_PAUSE;
+    if (r == 0)
+        return size;
+    get->error = r;
+    return 0;
+}
+
+static bool header_is(const char *data, size_t size, const char *name, const char **ret_value,
+                      size_t *ret_size)
+{
+    size_t n = strlen(name);
+    if (size < n || strncasecmp(data, name, n) != 0)
+        return false;
+    const char *end = data + size;
+    const char *p = data + n;
+    while (p < end && (*p == ' ' || *p == '\t'))
+        p++;
+    while (end > p && (uint8_t)end[-1] <= ' ')
+        end--;
+    *ret_value = p;
+    *ret_size = (size_t)(end - p);
+    return true;
 }
 
 static size_t http_get_header(char *data, size_t one, size_t size, void *user)
 {
-    static const char name[] = "retry-after:";
     struct http_get *get = user;
+    const char *value;
+    size_t n;
     (void)one;
-    if (size >= 5 && memcmp(data, "HTTP/", 5) == 0)
-        get->retry_after = false; /* of an interim or the proxy's answer */
-    else if (size >= sizeof(name) - 1 && strncasecmp(data, name, sizeof(name) - 1) == 0)
+    if (size >= 5 && memcmp(data, "HTTP/", 5) == 0) { /* of an interim or the proxy's answer, so far */
+        get->retry_after = false;
+        get->coding = HTTP_PLAIN;
+    } else if (header_is(data, size, "retry-after:", &value, &n)) {
         get->retry_after = true;
+    } else if (header_is(data, size, "content-encoding:", &value, &n)) {
+        bool gzip = (n == 4 && strncasecmp(value, "gzip", n) == 0) ||
+                    (n == 6 && strncasecmp(value, "x-gzip", n) == 0);
+        bool plain = n == 0 || (n == 8 && strncasecmp(value, "identity", n) == 0);
+        get->coding = gzip && get->coding == HTTP_PLAIN ? HTTP_GZIP : plain ? get->coding : HTTP_OTHER;
+    }
     return size;
 }
 
@@ -230,24 +234,25 @@ static void http_get_destroy(struct http_get *get)
     for (struct curl_slist *h = get->headers; h; h = h->next)
         explicit_bzero(h->data, strlen(h->data));
     curl_slist_free_all(get->headers);
-    free(get->body);
     free(get);
+}
+
+static int http_get_line(struct http_get *get, const char *line)
+{
+    struct curl_slist *headers = curl_slist_append(get->headers, line);
+    if (!headers)
+        return -ENOMEM;
+    get->headers = headers;
+    return 0;
 }
 
 static int http_get_bearer(struct http_get *get, const char *bearer)
 {
     char line[512];
     int n = snprintf(line, sizeof(line), "Authorization: Bearer %s", bearer);
-    if (n < 0 || (size_t)n >= sizeof(line)) {
-        explicit_bzero(line, sizeof(line));
-        return -EINVAL;
-    }
-    get->headers = curl_slist_append(NULL, line);
+    int r = n < 0 || (size_t)n >= sizeof(line) ? -EINVAL : http_get_line(get, line);
     explicit_bzero(line, sizeof(line));
-    if (!get->headers)
-        return -ENOMEM;
-    (void)curl_easy_setopt(get->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* not to a proxy */
-    return curl_easy_setopt(get->easy, CURLOPT_HTTPHEADER, get->headers) == CURLE_OK ? 0 : -ENOMEM;
+    return r;
 }
 
 static int http_get_setup(struct http_get *get, const char *url, const char *bearer, unsigned timeout_s)
@@ -262,21 +267,27 @@ static int http_get_setup(struct http_get *get, const char *url, const char *bea
     (void)curl_easy_setopt(get->easy, CURLOPT_HEADERDATA, get);
     (void)curl_easy_setopt(get->easy, CURLOPT_BUFFERSIZE, HTTP_BUFFER);
     (void)curl_easy_setopt(get->easy, CURLOPT_USERAGENT, "polygond/" PGD_VERSION);
-    if (curl_easy_setopt(get->easy, CURLOPT_ACCEPT_ENCODING, "gzip") != CURLE_OK)
-        return -ENOMEM;
-    return bearer ? http_get_bearer(get, bearer) : 0;
+    (void)curl_easy_setopt(get->easy, CURLOPT_TIMEOUT, HTTP_LONGEST * (long)timeout_s);
+    (void)curl_easy_setopt(get->easy, CURLOPT_LOW_SPEED_TIME, (long)timeout_s);
+    (void)curl_easy_setopt(get->easy, CURLOPT_LOW_SPEED_LIMIT, (long)HTTP_SLOW);
+    (void)curl_easy_setopt(get->easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* not to a proxy */
+    /* Not CURLOPT_ACCEPT_ENCODING, for libcurl would inflate it then, and more slowly. */
+    int r = http_get_line(get, "Accept-Encoding: gzip");
+    if (r == 0 && bearer)
+        r = http_get_bearer(get, bearer);
+    if (r == 0 && curl_easy_setopt(get->easy, CURLOPT_HTTPHEADER, get->headers) != CURLE_OK)
+        r = -ENOMEM;
+    return r;
 }
 
 int http_get(struct http *http, struct http_get **ret, const char *url, const char *bearer,
-             unsigned timeout_s, size_t max_body, void (*done)(void *user, const struct http_answer *answer),
-             void *user)
+             unsigned timeout_s, const struct http_events *events, void *user)
 {
     struct http_get *get = calloc(1, sizeof(*get));
     if (!get)
         return -ENOMEM;
     get->http = http;
-    get->max = max_body < SIZE_MAX / 4 ? max_body : SIZE_MAX / 4;
-    get->done = done;
+    get->events = *events;
     get->user = user;
     int r = http_get_setup(get, url, bearer, timeout_s);
     if (r == 0 && curl_multi_add_handle(http->multi.curl, get->easy) != CURLM_OK)
@@ -287,6 +298,12 @@ int http_get(struct http *http, struct http_get **ret, const char *url, const ch
     }
     *ret = get;
     return 0;
+}
+
+void http_get_resume(struct http_get *get)
+{
+    /* What libcurl holds is delivered before this returns; it sets the multi's timer for the rest. */
+    (void)curl_easy_pause(get->easy, CURLPAUSE_CONT);
 }
 
 void http_get_cancel(struct http_get *get)
@@ -302,18 +319,12 @@ static void http_get_answer(struct http_get *get, CURLcode result, struct http_a
     long status = 0;
     (void)curl_easy_getinfo(get->easy, CURLINFO_RESPONSE_CODE, &status);
     answer->status = status;
-    answer->body = "";
     answer->error_text = "";
-    if (get->write_error) {
-        answer->error = get->write_error;
-        answer->error_text = get->write_error == -EMSGSIZE ? "body longer than the limit" : "out of memory";
+    if (get->error) {
+        answer->error = get->error;
+        answer->error_text = strerror(-get->error);
     } else if (result != CURLE_OK) {
         answer->error = http_error(&get->words, get->easy, result, &answer->error_text);
-    }
-    if (answer->error == 0 && get->size > 0) {
-        get->body[get->size] = '\0';
-        answer->body = get->body;
-        answer->size = get->size;
     }
     if (get->retry_after) {
         curl_off_t seconds = 0;
@@ -331,6 +342,6 @@ static void http_done(struct multi *multi, CURL *easy, CURLcode result)
     struct http_answer answer = {0};
     http_get_answer(get, result, &answer);
     (void)curl_multi_remove_handle(multi->curl, easy);
-    get->done(get->user, &answer);
+    get->events.done(get->user, &answer);
     http_get_destroy(get);
 }

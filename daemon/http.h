@@ -23,22 +23,33 @@ void http_free(struct http *http); /* after everything on it was cancelled; its 
 
 /* ---------------------------------------------------------------------------------------------------- GET */
 
+enum http_coding { HTTP_PLAIN, HTTP_GZIP, HTTP_OTHER };
+
 struct http_answer {
-    int error; /* 0, or negative errno: -ECONNREFUSED, -ETIMEDOUT, -EKEYREJECTED (certificate), -EMSGSIZE
-                  (body too long), ... */
+    int error; /* 0, or negative errno: -ECONNREFUSED, -ETIMEDOUT, -EKEYREJECTED (certificate), ... */
     const char *error_text; /* "" or the library's words; never holds the key */
     long status;            /* HTTP status, 0 none */
-    const char *body;       /* whole, decompressed, NUL-terminated */
-    size_t size;
-    long retry_after_s; /* 0: not given; a given 0 is 1 */
+    long retry_after_s;     /* 0: not given; a given 0 is 1 */
+};
+
+struct http_events {
+    /* Bytes of the body, as they came: not inflated. 0; -EAGAIN: nothing was taken, the socket rests until
+     * http_get_resume and the bytes come again; another error ends the transfer with it. */
+    int (*body)(void *user, long status, enum http_coding coding, const char *data, size_t size);
+    /* Once, the last event. */
+    void (*done)(void *user, const struct http_answer *answer);
 };
 
 struct http_get;
-/* done is called once, never from within this call. bearer: the key, or NULL. Redirects are not followed. */
+/* No event comes from within this call. bearer: the key, or NULL. gzip is asked for; redirects are not
+ * followed. Less than HTTP_SLOW bytes a second for `timeout_s` ends it, as does sixty times as long in all;
+ * time while the receiver wants none does not count as slow. */
+#define HTTP_SLOW 1000
 int http_get(struct http *http, struct http_get **ret, const char *url, const char *bearer,
-             unsigned timeout_s, size_t max_body, void (*done)(void *user, const struct http_answer *answer),
-             void *user) __attribute__((warn_unused_result));
-void http_get_cancel(struct http_get *get); /* done is not called */
+             unsigned timeout_s, const struct http_events *events, void *user)
+    __attribute__((warn_unused_result));
+void http_get_resume(struct http_get *get);
+void http_get_cancel(struct http_get *get); /* no event comes any more; not from within `body` */
 
 /* ---------------------------------------------------------------------------------- connected byte stream */
 

@@ -10,19 +10,21 @@ _Static_assert(sizeof(struct pgd_bar) == ROW && sizeof(struct pgd_trade) == ROW 
                    sizeof(struct pgd_quote) == ROW,
                "rows of every kind share one array");
 
-void page_init(struct page *page, enum rest_kind kind)
+struct page *page_new(enum rest_kind kind)
 {
-    memset(page, 0, sizeof(*page));
-    page->kind = kind;
+    struct page *page = calloc(1, sizeof(*page));
+    if (page)
+        page->kind = kind;
+    return page;
 }
 
-void page_fini(struct page *page)
+void page_free(struct page *page)
 {
+    if (!page)
+        return;
     free(page->rows);
     free(page->symbols);
-    page->rows = NULL;
-    page->symbols = NULL;
-    page->count = page->room = 0;
+    free(page);
 }
 
 static bool page_grow(struct page *page)

@@ -40,6 +40,7 @@ struct page_bad {
 struct page {
     enum rest_kind kind;
     struct parse_page envelope;
+    uint64_t bytes; /* of the body, inflated */
     size_t count;
     size_t room;
     union {
@@ -54,8 +55,8 @@ struct page {
     bool no_memory; /* a row could not be kept: the page is of no use */
 };
 
-void page_init(struct page *page, enum rest_kind kind);
-void page_fini(struct page *page);
+struct page *page_new(enum rest_kind kind); /* NULL: no memory */
+void page_free(struct page *page);          /* NULL is fine */
 
 /* Room for one row more, which the caller fills and counts. False: no memory. */
 bool page_room(struct page *page);

@@ -1,9 +1,11 @@
 #include "rest_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "log.h"
 #include "rest_url.h"
 
 void rest_count(struct rest *rest, const char *what, uint64_t add)
@@ -16,7 +18,7 @@ void rest_count(struct rest *rest, const char *what, uint64_t add)
 
 static void job_free(struct rest_job *job)
 {
-    page_fini(&job->page);
+    page_free(job->page);
     free(job->url);
     free(job->seen);
     free(job);
@@ -30,6 +32,18 @@ void rest_job_done(struct rest_job *job, int error, long status, const char *mes
     sink.done(sink.user, &done);
 }
 
+/* Ends the transfer and the work on its body. */
+static void job_drop(struct rest_job *job)
+{
+    if (job->get) {
+        http_get_cancel(job->get);
+        job->get = NULL;
+        job->rest->flying--;
+    }
+    flow_cancel(job->flow);
+    job->flow = NULL;
+}
+
 void rest_queue(struct rest *rest, struct rest_job *job, bool front)
 {
     if (front)
@@ -40,7 +54,6 @@ void rest_queue(struct rest *rest, struct rest_job *job, bool front)
 
 void rest_later(struct rest *rest, struct rest_job *job, uint64_t wait_ms)
 {
-    page_fini(&job->page);
     job->not_before_ms = uv_now(rest->loop) + wait_ms;
     TAILQ_INSERT_TAIL(&rest->waiting, job, link);
 }
@@ -59,8 +72,7 @@ bool rest_job_see(struct rest_job *job, const char *url)
     return true;
 }
 
-static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, long status,
-                          const char *message)
+static void rest_end_list(struct rest_jobs *jobs, int error, long status, const char *message)
 {
     struct rest_jobs ended; /* what a callback asks for anew waits for the loop's next turn */
     struct rest_job *job;
@@ -68,10 +80,7 @@ static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, 
     TAILQ_CONCAT(&ended, jobs, link);
     while ((job = TAILQ_FIRST(&ended))) {
         TAILQ_REMOVE(&ended, job, link);
-        if (job->get) {
-            http_get_cancel(job->get);
-            rest->flying--;
-        }
+        job_drop(job);
         rest_job_done(job, error, status, message);
     }
 }
@@ -79,38 +88,129 @@ static void rest_end_list(struct rest *rest, struct rest_jobs *jobs, int error, 
 static void rest_end_all(struct rest *rest, int error, long status, const char *message)
 {
     rest->landed = 0;
-    rest_end_list(rest, &rest->arrived, error, status, message);
-    rest_end_list(rest, &rest->flight, error, status, message);
-    rest_end_list(rest, &rest->waiting, error, status, message);
+    rest_end_list(&rest->arrived, error, status, message);
+    rest_end_list(&rest->parsing, error, status, message);
+    rest_end_list(&rest->flight, error, status, message);
+    rest_end_list(&rest->waiting, error, status, message);
     for (unsigned c = 0; c < REST_CLASSES; c++)
-        rest_end_list(rest, &rest->queue[c], error, status, message);
-    rest_end_list(rest, &rest->refused, error, status, message);
+        rest_end_list(&rest->queue[c], error, status, message);
+    rest_end_list(&rest->refused, error, status, message);
 }
 
 /* ------------------------------------------------------------------------------------------------ sending */
 
-static void rest_on_answer(void *user, const struct http_answer *answer)
+/* Transfer and flow are over: the job leaves its list with what came of them. */
+static void job_answered(struct rest_job *job, struct rest_jobs *list)
+{
+    struct rest *rest = job->rest;
+    TAILQ_REMOVE(list, job, link);
+    if (list == &rest->parsing)
+        rest->landed--;
+    rest_answered(rest, job);
+    rest_pump(rest);
+}
+
+static void on_flow_room(void *user)
+{
+    struct rest_job *job = user;
+    if (job->get && job->reply.paused) {
+        job->reply.paused = false;
+        http_get_resume(job->get);
+    }
+}
+
+static void on_flow_done(void *user, int error, const char *why, struct page *page)
 {
     struct rest_job *job = user;
     struct rest *rest = job->rest;
-    TAILQ_REMOVE(&rest->flight, job, link);
-    rest->flying--;
+    struct rest_reply *reply = &job->reply;
+    job->flow = NULL;
+    job->page = page;
+    reply->over = true;
+    reply->error = error;
+    reply->why = why;
+    if (!job->get) {
+        job_answered(job, &rest->parsing);
+    } else if (error && reply->status == 200) {
+        job_drop(job);
+        job_answered(job, &rest->flight);
+    } else {
+        on_flow_room(job); /* what still comes is passed over */
+    }
+}
+
+static int job_flow(struct rest_job *job, long status, enum http_coding coding)
+{
+    static const struct flow_events events = {on_flow_room, on_flow_done};
+    if (coding == HTTP_OTHER)
+        return -EPROTO;
+    job->reply.status = status;
+    return flow_new(&job->flow, job->rest->pipeline, status == 200 ? job->kind : REST_NOTHING,
+                    coding == HTTP_GZIP, &events, job);
+}
+
+static int on_http_body(void *user, long status, enum http_coding coding, const char *data, size_t size)
+{
+    struct rest_job *job = user;
+    struct rest_reply *reply = &job->reply;
+    if (reply->received == 0) {
+        int r = job_flow(job, status, coding);
+        if (r < 0)
+            return r;
+    }
+    if (size > job->rest->config->rest.max_body_bytes - reply->received)
+        return -EMSGSIZE;
+    int r = reply->over ? 0 : flow_put(job->flow, data, size);
+    if (r == 0)
+        reply->received += size;
+    reply->paused = r == -EAGAIN;
+    return r;
+}
+
+static void on_http_done(void *user, const struct http_answer *answer)
+{
+    struct rest_job *job = user;
+    struct rest *rest = job->rest;
+    struct rest_reply *reply = &job->reply;
     job->get = NULL;
-    rest_answered(rest, job, answer);
-    rest_pump(rest);
+    rest->flying--;
+    reply->status = answer->status;
+    reply->retry_after_s = answer->retry_after_s;
+    if (!answer->error && job->flow) {
+        TAILQ_REMOVE(&rest->flight, job, link);
+        TAILQ_INSERT_TAIL(&rest->parsing, job, link);
+        rest->landed++;
+        flow_end(job->flow);
+        rest_pump(rest);
+        return;
+    }
+    job_drop(job);
+    if (answer->error) {
+        reply->error = answer->error;
+        (void)snprintf(reply->text, sizeof(reply->text), "%s", answer->error_text);
+        reply->why = answer->error == -EMSGSIZE ? "body longer than the limit" : reply->text;
+    } else if (!reply->over) {
+        reply->error = -EBADMSG;
+        reply->why = "the body is empty";
+    }
+    job_answered(job, &rest->flight);
 }
 
 static void rest_send(struct rest *rest, struct rest_job *job)
 {
-    uint64_t now = uv_now(rest->loop);
-    budget_take(&rest->budget, job->class, now);
+    static const struct http_events events = {on_http_body, on_http_done};
+    budget_take(&rest->budget, job->class, uv_now(rest->loop));
     rest_count(rest, "rest_requests", 1);
+    page_free(job->page); /* of the page before */
+    job->page = NULL;
+    job->reply = (struct rest_reply){.why = ""};
     int r = http_get(rest->http, &job->get, job->url, secret_text(rest->secret), rest->config->rest.timeout_s,
-                     rest->config->rest.max_body_bytes, rest_on_answer, job);
+                     &events, job);
     if (r < 0) {
-        struct http_answer answer = {.error = r, .error_text = strerror(-r)};
         job->get = NULL;
-        rest_answered(rest, job, &answer);
+        job->reply.error = r;
+        job->reply.why = strerror(-r);
+        rest_answered(rest, job);
         return;
     }
     TAILQ_INSERT_TAIL(&rest->flight, job, link);
@@ -187,7 +287,7 @@ void rest_pump(struct rest *rest)
     if (rest->stopped && !rest->freed)
         rest_end_all(rest, -EACCES, 401, rest->refusal);
     if (!rest->freed)
-        rest_end_list(rest, &rest->refused, -EACCES, 403, denied_words);
+        rest_end_list(&rest->refused, -EACCES, 403, denied_words);
     if (rest->freed)
         return;
     uint64_t now = uv_now(rest->loop);
@@ -224,6 +324,13 @@ void rest_deliver_soon(struct rest *rest)
 
 /* ---------------------------------------------------------------------------------------------------- API */
 
+static void on_worker_restarted(void *user)
+{
+    struct rest *rest = user;
+    rest_count(rest, "rest_workers_failed", 1);
+    log_event(LOG_REST, "a worker failed and was replaced: its page is asked for again");
+}
+
 int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct config *config,
              const struct secret *secret, const struct rest_hooks *hooks)
 {
@@ -239,32 +346,47 @@ int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct
         TAILQ_INIT(&rest->queue[c]);
     TAILQ_INIT(&rest->waiting);
     TAILQ_INIT(&rest->flight);
+    TAILQ_INIT(&rest->parsing);
     TAILQ_INIT(&rest->arrived);
     TAILQ_INIT(&rest->refused);
     int r = budget_init(&rest->budget, config->rest.requests_per_second, config->rest.requests_per_minute);
+    const struct pipeline_options options = {.workers = config->rest.workers,
+                                             .queue_size = config->rest.queue_size,
+                                             .max_body = config->rest.max_body_bytes,
+                                             .fault = hooks->fault,
+                                             .restarted = on_worker_restarted,
+                                             .user = rest};
+    if (r == 0)
+        r = pipeline_new(&rest->pipeline, loop, &options);
     if (r < 0) {
+        budget_fini(&rest->budget);
         free(rest);
         return r;
     }
     (void)uv_timer_init(loop, &rest->timer);
     (void)uv_idle_init(loop, &rest->idle);
     rest->timer.data = rest->idle.data = rest;
-    rest->handles = 2;
+    rest->closing = 3;
     *ret = rest;
     return 0;
 }
 
-static void rest_handle_closed(uv_handle_t *handle)
+static void rest_part_closed(void *user)
 {
-    struct rest *rest = handle->data;
-    if (--rest->handles)
+    struct rest *rest = user;
+    if (--rest->closing)
         return;
     void (*closed)(void *user) = rest->closed;
-    void *user = rest->closed_user;
+    void *closed_user = rest->closed_user;
     budget_fini(&rest->budget);
     free(rest);
     if (closed)
-        closed(user);
+        closed(closed_user);
+}
+
+static void rest_handle_closed(uv_handle_t *handle)
+{
+    rest_part_closed(handle->data);
 }
 
 void rest_free(struct rest *rest, void (*closed)(void *user), void *user)
@@ -277,6 +399,7 @@ void rest_free(struct rest *rest, void (*closed)(void *user), void *user)
     rest_end_all(rest, -ECANCELED, 0, "");
     uv_close((uv_handle_t *)&rest->timer, rest_handle_closed);
     uv_close((uv_handle_t *)&rest->idle, rest_handle_closed);
+    pipeline_free(rest->pipeline, rest_part_closed, rest);
 }
 
 /* A bar of a day or longer begins before the time asked for when that is in the midst of it. */

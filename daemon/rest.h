@@ -25,6 +25,7 @@ struct rest_hooks {
                   uint64_t add); /* counter ids: "rest_requests", "rest_errors", ... */
     void (*refused)(void *user, long status, const char *message); /* 401: the key; 403: the plan */
     void *user;
+    bool (*fault)(void *rest); /* tests: pipeline.h; else NULL */
 };
 
 int rest_new(struct rest **ret, uv_loop_t *loop, struct http *http, const struct config *config,

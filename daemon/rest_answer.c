@@ -19,15 +19,15 @@
 /* ------------------------------------------------------------------------------------------------ failures
  */
 
-static void rest_retry(struct rest *rest, struct rest_job *job, int error, const struct http_answer *answer,
-                       const char *message)
+static void rest_retry(struct rest *rest, struct rest_job *job, int error, const char *message)
 {
+    const struct rest_reply *reply = &job->reply;
     rest_count(rest, "rest_errors", 1);
     if (++job->tries >= REST_TRIES) {
-        rest_job_done(job, error, answer->status, message);
+        rest_job_done(job, error, reply->status, message);
         return;
     }
-    long asked = answer->retry_after_s < REST_WAIT_MOST_S ? answer->retry_after_s : REST_WAIT_MOST_S;
+    long asked = reply->retry_after_s < REST_WAIT_MOST_S ? reply->retry_after_s : REST_WAIT_MOST_S;
     uint64_t wait = backoff_next_ms(&job->backoff);
     uint64_t least = (uint64_t)asked * 1000;
     rest_later(rest, job, wait > least ? wait : least);
@@ -62,10 +62,10 @@ static void rest_refused(struct rest *rest, struct rest_job *job, long status, c
     rest_job_done(job, -EACCES, status, message);
 }
 
-static void rest_throttled(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
+static void rest_throttled(struct rest *rest, struct rest_job *job)
 {
     uint64_t now = uv_now(rest->loop);
-    long seconds = answer->retry_after_s ? answer->retry_after_s : REST_THROTTLE_S;
+    long seconds = job->reply.retry_after_s ? job->reply.retry_after_s : REST_THROTTLE_S;
     if (seconds > REST_WAIT_MOST_S)
         seconds = REST_WAIT_MOST_S;
     rest_count(rest, "rest_throttled", 1);
@@ -92,7 +92,7 @@ static int64_t row_time(const struct page *page, size_t i)
 /* Rows of a time that was not asked for go, and the page is judged: did it bring anything new? */
 static void page_judge(struct rest_job *job)
 {
-    struct page *page = &job->page;
+    struct page *page = job->page;
     size_t kept = 0;
     bool news = false;
     int64_t extreme = job->extreme;
@@ -121,7 +121,7 @@ static void page_judge(struct rest_job *job)
 
 static void page_next(struct rest *rest, struct rest_job *job)
 {
-    const struct parse_page *page = &job->page.envelope;
+    const struct parse_page *page = &job->page->envelope;
     char *url = NULL;
     if (page->next_url.n == 0 || job->rows >= job->max_rows)
         rest_job_done(job, 0, 200, "");
@@ -138,7 +138,6 @@ static void page_next(struct rest *rest, struct rest_job *job)
         job->url = url;
         job->tries = 0;
         backoff_reset(&job->backoff);
-        page_fini(&job->page);
         rest_queue(rest, job, false); /* behind the others: a long history does not hold up the short ones */
         return;
     }
@@ -150,7 +149,7 @@ void rest_deliver(struct rest *rest)
     struct rest_job *job = TAILQ_FIRST(&rest->arrived);
     if (!job)
         return;
-    struct page *page = &job->page;
+    struct page *page = job->page;
     size_t most = rest->config->rest.batch_size;
     size_t n = page->count - job->delivered < most ? page->count - job->delivered : most;
     if (n) {
@@ -170,7 +169,7 @@ void rest_deliver(struct rest *rest)
 
 static void page_bad(struct rest_job *job)
 {
-    const struct page *page = &job->page;
+    const struct page *page = job->page;
     for (unsigned i = 0; i < page->bad_count; i++) {
         const struct page_bad *bad = &page->bad[i];
         job->bad_rows += bad->count;
@@ -203,20 +202,8 @@ static bool page_short(const struct page *page)
     return e->count != PARSE_NO_COUNT && e->rows + e->bad_rows < e->count;
 }
 
-static void page_arrived(struct rest *rest, struct rest_job *job, long status)
+static void page_arrived(struct rest *rest, struct rest_job *job)
 {
-    const struct parse_page *envelope = &job->page.envelope;
-    char message[REST_MESSAGE];
-    bool error = page_status(envelope, "ERROR");
-    bool unknown = page_status(envelope, "NOT_FOUND");
-    if (error || unknown || page_status(envelope, "NOT_AUTHORIZED")) {
-        page_message(rest, envelope, status, message);
-        if (error || unknown)
-            rest_job_done(job, error ? -EBADMSG : -ENOENT, status, message);
-        else
-            rest_refused(rest, job, 403, message);
-        return;
-    }
     page_judge(job);
     page_bad(job);
     if (rest->freed || rest->stopped) {
@@ -229,22 +216,24 @@ static void page_arrived(struct rest *rest, struct rest_job *job, long status)
     rest_deliver_soon(rest);
 }
 
-static void rest_page(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
+static void rest_page(struct rest *rest, struct rest_job *job)
 {
-    struct page *page = &job->page;
-    page_init(page, job->kind);
-    struct parse_sink sink = page_sink(page);
-    int r = parse_rest(answer->body, answer->size, &page->envelope, &sink);
-    if (r == 0 && page->no_memory)
-        rest_retry(rest, job, -ENOMEM, answer, "no memory for the rows of a page");
-    else if (r < 0)
-        rest_retry(rest, job, -EBADMSG, answer, "the body is not the JSON it should be");
-    else if (page_foreign(job, &page->envelope))
-        rest_retry(rest, job, -EBADMSG, answer, "the answer is about another ticker");
+    const struct page *page = job->page;
+    const struct parse_page *envelope = &page->envelope;
+    char message[REST_MESSAGE];
+    page_message(rest, envelope, job->reply.status, message);
+    if (page_status(envelope, "ERROR"))
+        rest_job_done(job, -EBADMSG, job->reply.status, message);
+    else if (page_status(envelope, "NOT_FOUND"))
+        rest_job_done(job, -ENOENT, job->reply.status, message);
+    else if (page_status(envelope, "NOT_AUTHORIZED"))
+        rest_refused(rest, job, 403, message);
+    else if (page_foreign(job, envelope))
+        rest_retry(rest, job, -EBADMSG, "the answer is about another ticker");
     else if (page_short(page) && job->tries < REST_COUNT_TRIES)
-        rest_retry(rest, job, -EBADMSG, answer, "the page has fewer rows than it counts");
+        rest_retry(rest, job, -EBADMSG, "the page has fewer rows than it counts");
     else
-        page_arrived(rest, job, answer->status);
+        page_arrived(rest, job);
 }
 
 /* As the vendor's own client sees it. */
@@ -253,44 +242,33 @@ static bool status_passes(long status)
     return status >= 500 || status == 499 || status == 413 || status == 408;
 }
 
-/* What an answer that is no success says about itself, which may be anything. */
-static void answer_message(const struct rest *rest, const struct http_answer *answer,
-                           char message[REST_MESSAGE])
+void rest_answered(struct rest *rest, struct rest_job *job)
 {
-    struct page page;
-    page_init(&page, REST_NOTHING);
-    struct parse_sink sink = page_sink(&page);
-    if (parse_rest(answer->body, answer->size, &page.envelope, &sink) < 0)
-        page.envelope.message.n = 0;
-    page_message(rest, &page.envelope, answer->status, message);
-    page_fini(&page);
-}
-
-void rest_answered(struct rest *rest, struct rest_job *job, const struct http_answer *answer)
-{
+    static const struct parse_page silent;
+    const struct rest_reply *reply = &job->reply;
     char message[REST_MESSAGE];
-    if (answer->error) {
-        (void)snprintf(message, sizeof(message), "%s", answer->error_text);
+    if (job->page)
+        rest_count(rest, "rest_bytes", job->page->bytes);
+    /* Whatever the body of a failure is like: its status is what counts. */
+    if (reply->error && (reply->status == 0 || reply->status == 200)) {
+        (void)snprintf(message, sizeof(message), "%s", reply->why);
         redact(message, rest->secret);
-        rest_retry(rest, job, answer->error, answer, message);
+        rest_retry(rest, job, reply->error, message);
         return;
     }
-    rest_count(rest, "rest_bytes", answer->size);
-    if (answer->status == 200) {
-        rest_page(rest, job, answer);
+    if (reply->status == 200) {
+        rest_page(rest, job);
         return;
     }
-    if (answer->status == 429) {
-        rest_throttled(rest, job, answer);
-        return;
-    }
-    answer_message(rest, answer, message);
-    if (answer->status == 401 || answer->status == 403)
-        rest_refused(rest, job, answer->status, message);
-    else if (answer->status == 404)
-        rest_job_done(job, -ENOENT, answer->status, message);
-    else if (status_passes(answer->status))
-        rest_retry(rest, job, -EBADMSG, answer, message);
+    page_message(rest, job->page ? &job->page->envelope : &silent, reply->status, message);
+    if (reply->status == 429)
+        rest_throttled(rest, job);
+    else if (reply->status == 401 || reply->status == 403)
+        rest_refused(rest, job, reply->status, message);
+    else if (reply->status == 404)
+        rest_job_done(job, -ENOENT, reply->status, message);
+    else if (status_passes(reply->status))
+        rest_retry(rest, job, -EBADMSG, message);
     else
-        rest_job_done(job, -EBADMSG, answer->status, message);
+        rest_job_done(job, -EBADMSG, reply->status, message);
 }

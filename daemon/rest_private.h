@@ -5,6 +5,7 @@
 #include <sys/queue.h>
 
 #include "backoff.h"
+#include "pipeline.h"
 #include "rest.h"
 #include "rest_denied.h"
 
@@ -14,9 +15,20 @@
 struct rest_job {
     TAILQ_ENTRY(rest_job) link;
     struct rest *rest;
-    struct http_get *get; /* in flight */
-    char *url;            /* of the page asked for next */
-    uint64_t *seen;       /* hashes of the addresses asked for */
+    struct http_get *get; /* the transfer, while it lasts */
+    struct flow *flow;    /* its body, while that is worked on */
+    struct rest_reply {   /* what has come of both */
+        int error;
+        long status;
+        long retry_after_s;
+        const char *why; /* a constant sentence, or text */
+        char text[REST_MESSAGE];
+        size_t received;
+        bool over; /* the flow has ended: error and page are its */
+        bool paused;
+    } reply;
+    char *url;      /* of the page asked for next */
+    uint64_t *seen; /* hashes of the addresses asked for */
     unsigned seen_count;
     enum rest_kind kind;
     enum rest_class class;
@@ -34,8 +46,8 @@ struct rest_job {
     uint64_t rows;
     uint64_t bad_rows;
     uint64_t max_rows;
-    struct page page; /* that arrived and is being delivered */
-    size_t delivered; /* rows of it */
+    struct page *page; /* that arrived and is being delivered */
+    size_t delivered;  /* rows of it */
     struct rest_sink sink;
 };
 
@@ -49,16 +61,18 @@ struct rest {
     struct rest_hooks hooks;
     uv_timer_t timer;
     uv_idle_t idle; /* runs while pages are being delivered */
-    int handles;
+    int closing;    /* parts that are still open */
+    struct pipeline *pipeline;
     struct budget budget;
     struct rest_denied denied;
     struct rest_jobs queue[REST_CLASSES];
     struct rest_jobs waiting; /* for their next try */
     struct rest_jobs flight;
+    struct rest_jobs parsing; /* received whole */
     struct rest_jobs arrived; /* pages being delivered, batch by batch */
     struct rest_jobs refused; /* without a request */
     unsigned flying;
-    unsigned landed; /* in `arrived` */
+    unsigned landed; /* in `parsing` and `arrived` */
     bool stopped;    /* the key was refused */
     bool freed;
     char refusal[REST_MESSAGE];
@@ -80,8 +94,8 @@ bool rest_job_see(struct rest_job *job, const char *url);
 /* Sends what may be sent now. */
 void rest_pump(struct rest *rest);
 
-/* What came back for a job that is in no list. */
-void rest_answered(struct rest *rest, struct rest_job *job, const struct http_answer *answer);
+/* What came back for a job that is in no list: job->reply. */
+void rest_answered(struct rest *rest, struct rest_job *job);
 /* The next batch of the page that arrived first. */
 void rest_deliver(struct rest *rest);
 /* It is called from the loop from now on, once a turn, until nothing is left to deliver. */

@@ -25,6 +25,7 @@ struct ask {
 
 static struct {
     uv_loop_t loop;
+    uv_timer_t tick; /* or a turn in which a timer ended the last request would wait for the next event */
     struct http *http;
     struct rest *rest;
     struct secret *secret;
@@ -60,6 +61,11 @@ static void on_refused(void *user, long status, const char *message)
     w.refused_status = status;
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+    (void)timer;
+}
+
 static void open_world(const char *kind)
 {
     char err[200];
@@ -74,6 +80,8 @@ static void open_world(const char *kind)
     w.config.rest.timeout_s = 20;
     w.config.rest.max_body_bytes = 1 << 20;
     w.config.rest.batch_size = 30;
+    w.config.rest.workers = 2;
+    w.config.rest.queue_size = 4;
     w.config.rest.denied_hours = 1;
     w.config.stream.backoff_min_ms = 5;
     w.config.stream.backoff_max_ms = 50;
@@ -81,12 +89,14 @@ static void open_world(const char *kind)
     assert_int_equal(secret_load(&w.secret, "", err, sizeof(err)), 0);
     struct http_options options = {w.peer.ca, "", w.config.rest.connections};
     assert_int_equal(uv_loop_init(&w.loop), 0);
+    (void)uv_timer_init(&w.loop, &w.tick);
+    (void)uv_timer_start(&w.tick, on_tick, 20, 20);
     assert_int_equal(http_new(&w.http, &w.loop, &options), 0);
 }
 
 static void start(void)
 {
-    const struct rest_hooks hooks = {on_count, on_refused, NULL};
+    const struct rest_hooks hooks = {on_count, on_refused, NULL, NULL};
     assert_int_equal(rest_new(&w.rest, &w.loop, w.http, &w.config, w.secret, &hooks), 0);
 }
 
@@ -102,6 +112,7 @@ static void close_world(void)
     while (!w.closed)
         (void)uv_run(&w.loop, UV_RUN_ONCE);
     http_free(w.http);
+    uv_close((uv_handle_t *)&w.tick, NULL);
     assert_int_equal(uv_run(&w.loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&w.loop), 0);
     secret_free(w.secret);
