@@ -200,8 +200,8 @@ static int load(struct journal_reader *r, char *err, size_t err_size)
     uint64_t there = r->size - begin;
     r->short_block = there < r->block.bytes;
     size_t want = r->short_block ? (size_t)there : r->block.bytes;
-    if (want > r->room) {
-        uint8_t *records = realloc(r->records, want);
+    if (want > r->room || !r->records) {
+        uint8_t *records = realloc(r->records, want ? want : 1);
         if (!records)
             return fail(r, -ENOMEM, "a block", err, err_size);
         r->records = records;

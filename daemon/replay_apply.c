@@ -1,6 +1,7 @@
 #include "replay_apply.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,13 @@ static int do_frame(struct replay_target *t, const struct journal_item *item, co
 /* --------------------------------------------------------------------------------------------------- calls
  */
 
+/* What the parser would have refused, the engine is not made for. */
+static bool possible(const struct pgd_bar *b)
+{
+    return isfinite(b->o) && isfinite(b->h) && isfinite(b->l) && isfinite(b->c) && !isinf(b->v) &&
+           !(b->v < 0) && !isinf(b->vw);
+}
+
 static int do_bars(struct replay_target *t, const struct journal_item *item, const char **ret_why)
 {
     const struct journal_record *r = item->head;
@@ -141,6 +149,9 @@ static int do_bars(struct replay_target *t, const struct journal_item *item, con
     int segment = bus_find(t->bus, r->arg == 1000 ? 1000 : r->arg == 60000 ? 60000 : -1);
     if (segment < 0)
         return 0; /* not configured here */
+    for (size_t i = 0; i < n; i++)
+        if (!possible(&bars[i]))
+            return wrong(ret_why, "a bar with impossible values");
     if (r->kind == JOURNAL_HISTORY)
         feed_history(t->feed, symbol, (unsigned)segment, bars, n);
     else if (r->kind == JOURNAL_CACHED)
