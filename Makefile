@@ -253,7 +253,7 @@ check-run:
 	@$(PYTHON) tests/run --sum $(TALLY)
 
 THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker $(B)/tests/unit/test_fake_cuda \
-	$(B)/tests/unit/test_cache_store $(B)/tests/unit/test_warm \
+	$(B)/tests/unit/test_cache_store $(B)/tests/unit/test_warm $(B)/tests/unit/test_pipeline \
 	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client $(B)/tests/unit/test_client_sub,$(TEST_BIN))
 .PHONY: tests-threads
 tests-threads: $(THREAD_BIN)
