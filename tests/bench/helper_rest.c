@@ -1,0 +1,185 @@
+/* helper_rest publish|drain|parse BASE_URL CA_FILE FROM_MS TO_MS WORKERS SYMBOL...: minute bars over REST.
+ * publish: to rows of a bus of its own, by the daemon's own code. drain: the same bytes received and
+ * inflated, and no more. Prints bars (publish) or inflated bytes (drain), CPU seconds of all threads, and
+ * seconds. The key is in POLYGON_API_KEY. */
+#include <inttypes.h>
+
+#include "http.h"
+#include "inflate.h"
+#include "rest.h"
+#include "unit/fixture_bus.h"
+
+#define CONNECTIONS 8
+
+static struct {
+    uv_loop_t loop;
+    struct http *http;
+    struct rest *rest;
+    struct secret *secret;
+    struct config config;
+    struct fixture bus;
+    uint64_t bars;
+    uint64_t bytes;
+    uint64_t failed;
+    unsigned open;
+} w;
+
+struct ask {
+    struct symbol *symbol;
+    struct inflate *inflate;
+    char url[300];
+    char tail[4096]; /* end of the body, with next_url */
+    size_t tail_size;
+};
+
+static double seconds(clockid_t clock)
+{
+    struct timespec t;
+    (void)clock_gettime(clock, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void on_count(void *user, const char *what, uint64_t add)
+{
+    (void)user;
+    w.bytes += strcmp(what, "rest_bytes") == 0 ? add : 0;
+}
+
+static void on_refused(void *user, long status, const char *message)
+{
+    (void)user, (void)status;
+    fprintf(stderr, "%s\n", message);
+}
+
+static void on_rows(void *user, const struct rest_rows *rows)
+{
+    struct ask *ask = user;
+    feed_history(w.bus.feed, ask->symbol, 1, rows->bars, rows->count);
+    feed_batch(w.bus.feed, 0, 0);
+    w.bars += rows->count;
+}
+
+static void on_done(void *user, const struct rest_done *done)
+{
+    (void)user;
+    w.failed += done->error != 0;
+    w.open--;
+}
+
+static void drain_page(struct ask *ask);
+
+static int on_body(void *user, long status, enum http_coding coding, const char *data, size_t size)
+{
+    static char out[65536];
+    struct ask *ask = user;
+    (void)status;
+    for (;;) {
+        size_t n = size < sizeof(out) ? size : sizeof(out);
+        if (coding == HTTP_GZIP) {
+            if (inflate_some(ask->inflate, &data, &size, out, sizeof(out), &n) < 0)
+                return -EBADMSG;
+        } else {
+            memcpy(out, data, n);
+            data += n;
+            size -= n;
+        }
+        w.bytes += n;
+        size_t keep = n < sizeof(ask->tail) - 1 ? n : sizeof(ask->tail) - 1;
+        if (keep) {
+            memcpy(ask->tail, out + n - keep, keep);
+            ask->tail[ask->tail_size = keep] = '\0';
+        }
+        if (size == 0 && n < sizeof(out))
+            return 0;
+    }
+}
+
+static void on_drained(void *user, const struct http_answer *answer)
+{
+    struct ask *ask = user;
+    char *next = strstr(ask->tail, "\"next_url\":\"");
+    w.failed += answer->error != 0 || answer->status != 200;
+    w.open--;
+    if (next && sscanf(next + 12, "%299[^\"]", ask->url) == 1)
+        drain_page(ask);
+}
+
+static void drain_page(struct ask *ask)
+{
+    static const struct http_events events = {on_body, on_drained};
+    struct http_get *get;
+    inflate_reset(ask->inflate);
+    ask->tail[0] = '\0';
+    w.open++;
+    if (http_get(w.http, &get, ask->url, secret_text(w.secret), 60, &events, ask) < 0)
+        exit(1);
+}
+
+static void publish(struct ask *ask, const char *ticker, int64_t from, int64_t to)
+{
+    struct rest_query query = {.kind = REST_BARS,
+                               .class = REST_BACKFILL,
+                               .ticker = ticker,
+                               .timespan = "minute",
+                               .from = from,
+                               .to = to};
+    struct rest_sink sink = {on_rows, NULL, on_done, ask};
+    ask->symbol = fixture_take(&w.bus, ticker, PGD_STOCKS, false);
+    w.open++;
+    if (rest_get(w.rest, &query, &sink) < 0)
+        exit(1);
+}
+
+int main(int argc, char **argv)
+{
+    char err[200];
+    static char *hosts[1];
+    if (argc < 8)
+        return 2;
+    bool drain = strcmp(argv[1], "drain") == 0;
+    w.config.rest.url = argv[2];
+    w.config.rest.hosts = hosts;
+    w.config.rest.connections = CONNECTIONS;
+    w.config.rest.timeout_s = 60;
+    w.config.rest.max_body_bytes = 256u << 20;
+    w.config.rest.batch_size = 1000;
+    w.config.rest.queue_size = 16;
+    w.config.rest.workers = (uint32_t)atoi(argv[6]);
+    w.config.stream.backoff_min_ms = w.config.stream.backoff_max_ms = 100;
+    int64_t from = strtoll(argv[4], NULL, 10), to = strtoll(argv[5], NULL, 10);
+    unsigned symbols = (unsigned)argc - 7;
+    struct http_options options = {argv[3], "", CONNECTIONS};
+    struct rest_hooks hooks = {.count = on_count, .refused = on_refused};
+    struct ask *asks = calloc(symbols, sizeof(*asks));
+    if (!asks || uv_loop_init(&w.loop) < 0 || http_new(&w.http, &w.loop, &options) < 0 ||
+        secret_load(&w.secret, "", err, sizeof(err)) < 0)
+        return 1;
+    if (!drain) {
+        fixture_open(&w.bus, symbols, 4096);
+        if (rest_new(&w.rest, &w.loop, w.http, &w.config, w.secret, &hooks) < 0)
+            return 1;
+    }
+    double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
+    for (unsigned i = 0; i < symbols; i++) {
+        if (!drain) {
+            publish(&asks[i], argv[7 + i], from, to);
+            continue;
+        }
+        if (inflate_new(&asks[i].inflate) < 0)
+            return 1;
+        (void)snprintf(asks[i].url, sizeof(asks[i].url),
+                       "%s/v2/aggs/ticker/%s/range/1/minute/%" PRId64 "/%" PRId64
+                       "?adjusted=true&sort=asc&limit=50000",
+                       argv[2], argv[7 + i], from, to);
+        drain_page(&asks[i]);
+    }
+    while (w.open)
+        (void)uv_run(&w.loop, UV_RUN_ONCE);
+    cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    wall = seconds(CLOCK_MONOTONIC) - wall;
+    printf("%" PRIu64 " %" PRIu64 " %.4f %.4f\n", w.bars, w.bytes, cpu, wall);
+    if (!drain)
+        fixture_remove(&w.bus);
+    fflush(stdout);
+    _exit(w.failed ? 1 : 0);
+}
