@@ -260,12 +260,14 @@ tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN) $(FAKES)
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
-.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache
-bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache
+.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest
+bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest
 bench-build:
 	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
 bench-ring bench-engine bench-parse bench-attach bench-cache: bench-%: bench-build
 	@$(B)/tests/bench/bench_$*
+bench-rest: bench-build
+	@BUILD=$(B) $(PYTHON) tests/bench/rest.py
 bench-feed: bench-build
 	@$(B)/tests/bench/bench_path
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py

@@ -1,20 +1,59 @@
 #include "page.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ROW        64u
 #define ROOM_FIRST 1024u
+#define SPARES     4u
+#define SPARE_ROOM 65536u /* the vendor's longest page, rounded up */
 
 _Static_assert(sizeof(struct pgd_bar) == ROW && sizeof(struct pgd_trade) == ROW &&
                    sizeof(struct pgd_quote) == ROW,
                "rows of every kind share one array");
 
+/* Rows of the last pages, for the next ones: fresh memory costs more than what is written to it. Any thread.
+ */
+static struct {
+    pthread_mutex_t lock;
+    unsigned count;
+    struct {
+        void *rows;
+        size_t room;
+    } spare[SPARES];
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void pool_take(struct page *page)
+{
+    (void)pthread_mutex_lock(&pool.lock);
+    if (pool.count) {
+        page->rows = pool.spare[--pool.count].rows;
+        page->room = pool.spare[pool.count].room;
+    }
+    (void)pthread_mutex_unlock(&pool.lock);
+}
+
+static void pool_give(void *rows, size_t room)
+{
+    (void)pthread_mutex_lock(&pool.lock);
+    if (rows && room <= SPARE_ROOM && pool.count < SPARES) {
+        pool.spare[pool.count].rows = rows;
+        pool.spare[pool.count++].room = room;
+        rows = NULL;
+    }
+    (void)pthread_mutex_unlock(&pool.lock);
+    free(rows);
+}
+
 struct page *page_new(enum rest_kind kind)
 {
     struct page *page = calloc(1, sizeof(*page));
-    if (page)
-        page->kind = kind;
+    if (!page)
+        return NULL;
+    page->kind = kind;
+    if (kind != REST_GROUPED && kind != REST_NOTHING) /* their symbols grow along */
+        pool_take(page);
     return page;
 }
 
@@ -22,7 +61,7 @@ void page_free(struct page *page)
 {
     if (!page)
         return;
-    free(page->rows);
+    pool_give(page->rows, page->symbols ? SPARE_ROOM + 1 : page->room);
     free(page->symbols);
     free(page);
 }
