@@ -236,6 +236,7 @@ void gaps_load(struct gaps *g, uint32_t number, const struct pgd_gap *gap)
         return;
     }
     row->gap = *gap;
+    row->gap.seq = 0;
     if (gap->id > g->last_id)
         g->last_id = gap->id;
     if (!alive) {

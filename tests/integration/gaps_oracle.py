@@ -44,7 +44,7 @@ def until_closed(d, what):
         rows = gaps(d)
         return rows is not None and all(g["state"] == "closed" for g in rows)
     try:
-        until(closed, what + ": every hole is closed", deadline=45)
+        until(closed, what + ": every hole is closed", deadline=float(os.environ.get("PATIENCE", 45)))
     except AssertionError:
         print([g for g in gaps(d) if g["state"] != "closed"])
         raise
