@@ -6,11 +6,13 @@
 
 #include "clock.h"
 
-#define FLIGHTS    16u              /* at a time; REST has its own limits beneath */
-#define GIVE_UP    8u               /* tries that the server answered with nonsense */
-#define AGAIN_NS   (2 * NS_PER_S)   /* before the second try; doubles */
-#define AGAIN_MAX  9u               /* times */
-#define WARM_NS    NS_PER_S         /* a symbol's history goes first: looked at again after so long */
+#define FLIGHTS   16u            /* at a time; REST has its own limits beneath */
+#define GIVE_UP   8u             /* tries that the server answered with nonsense */
+#define AGAIN_NS  (2 * NS_PER_S) /* before the second try; doubles */
+#define AGAIN_MAX 9u             /* times */
+#define WARM_NS   NS_PER_S       /* a symbol's history goes first: looked at again after so long */
+#define SETTLE_NS                                                                                            \
+    (60 * NS_PER_S) /* by the clock too long: until then the stream may show that it is shorter */
 #define BACK_MS    INT64_C(1200000) /* minutes this much older come along: the vendor re-sends for so long */
 #define BACK_1S_MS INT64_C(60000)
 #define ALL_TOPICS (PGD_TRADES | PGD_QUOTES | PGD_BARS_1S | PGD_BARS_1M | PGD_VALUES)
@@ -227,6 +229,10 @@ static void start(struct repair *r, uint32_t row)
     const struct pgd_gap *g = gaps_at(r->gaps, row);
     struct symbol *symbol = symbols_at(r->symbols, g->symbol);
     enum pgd_gap_reason reason = hopeless(r, g, symbol);
+    if (reason == PGD_GAP_TOO_LONG && now_ns(r) - g->changed_ns < SETTLE_NS) {
+        gaps_put_off(r->gaps, row, clock_mono_ns() + WARM_NS);
+        return;
+    }
     if (reason) {
         gaps_give_up(r->gaps, row, reason, now_ns(r));
         return;
