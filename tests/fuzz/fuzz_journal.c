@@ -175,7 +175,8 @@ static struct world *world(void)
     const struct worker_hooks worker_hooks = {failed, drained, NULL};
     const struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
     check(pgk_plan_new(&w.plan, NULL, 0, err, sizeof err) == 0);
-    check(pgk_engine_new(&w.engine, w.plan, PGK_CPU, err, sizeof err) == 0);
+    check(pgk_engine_new(&w.engine, w.plan, &(struct pgk_engine_options){.kind = PGK_CPU}, err, sizeof err) ==
+          0);
     check(bus_open(&w.bus, &w.config, w.plan, "", (gid_t)-1, err, sizeof err) == 0);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         (void)pgd_segment_unlink(w.instance, names[i]);
