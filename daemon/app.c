@@ -103,7 +103,14 @@ static void on_dropped(void *user, enum pgd_cluster cluster, const char *reason,
 static void on_engine_async(uv_async_t *handle)
 {
     struct app *app = handle->data;
-    int error = __atomic_load_n(&app->engine_error, __ATOMIC_RELAXED);
+    int error = __atomic_exchange_n(&app->engine_error, 0, __ATOMIC_RELAXED);
+    const char *notice = __atomic_exchange_n(&app->engine_notice, NULL, __ATOMIC_ACQUIRE);
+    if (notice) {
+        log_event(LOG_ENGINE_FAULT, "%s", notice);
+        pgd_board_set_engine(&app->bus.board, notice);
+    }
+    if (!error)
+        return;
     log_event(LOG_ENGINE_FAULT, "the engine failed (%s): rows are published without indicators",
               strerror(-error));
 }
@@ -118,6 +125,13 @@ static void on_engine_drained(void *user)
 {
     struct app *app = user;
     uv_async_send(&app->engine_drained);
+}
+
+static void on_engine_changed(void *user, const char *what)
+{
+    struct app *app = user;
+    __atomic_store_n(&app->engine_notice, what, __ATOMIC_RELEASE);
+    uv_async_send(&app->engine_failed);
 }
 
 static void on_engine_failed(void *user, int error)
@@ -338,7 +352,8 @@ static int open_bus(struct app *app, const char *control, gid_t gid)
 
 static int open_core(struct app *app)
 {
-    struct worker_hooks worker_hooks = {on_engine_failed, on_engine_drained, app};
+    struct worker_hooks worker_hooks = {
+        .failed = on_engine_failed, .changed = on_engine_changed, .drained = on_engine_drained, .user = app};
     int r = symbols_new(&app->symbols, &app->bus.board, app->config->bus.symbols);
     if (r == 0)
         r = worker_new(&app->worker, &app->bus, app->engine, &worker_hooks);

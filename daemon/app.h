@@ -62,6 +62,7 @@ struct app {
     uv_async_t engine_failed;
     uv_async_t engine_drained;
     int engine_error;
+    const char *engine_notice;
     uv_timer_t poll; /* REST-only clusters */
     int closing;     /* parts still closing */
     bool stopping;

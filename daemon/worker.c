@@ -240,6 +240,9 @@ static void compute(struct worker *w, unsigned segment, uint32_t count)
             w->hooks.failed(w->hooks.user, r);
         }
     }
+    const char *notice = pgk_engine_notice(w->engine);
+    if (notice && w->hooks.changed)
+        w->hooks.changed(w->hooks.user, notice);
     for (uint32_t i = 0; i < count; i++)
         log_item(w, w->from[i], &w->changes[i]);
     pgd_tape_publish(&w->bus->bars[segment].log);

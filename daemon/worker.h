@@ -13,6 +13,8 @@ struct worker;
 /* Called from the worker's thread. */
 struct worker_hooks {
     void (*failed)(void *user, int error); /* the engine refuses to compute; at most once a second */
+    void (*changed)(void *user,
+                    const char *what); /* another engine goes on, and why; lasts as long as the engine */
     void (*drained)(
         void *user); /* there is room again after a kick that could not hand over all: kick once more */
     void *user;

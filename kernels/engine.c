@@ -285,15 +285,18 @@ uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t ind
         pgk_cuda_forget(engine->cuda, (uint32_t)segment, index);
     uint64_t end = shm_load64_acquire(&series.head->head);
     uint64_t oldest = pgk_series_oldest(&series);
+    uint64_t computed = shm_load64(&series.head->computed);
     uint64_t broken = shm_load64(&series.head->recompute);
-    uint64_t row = first_stale(&series, oldest, end), start;
+    uint64_t start = 0;
+    computed = computed < end ? computed : end;
+    computed =
+        computed > oldest ? computed : oldest; /* what lies behind that may be half written, tags and all */
+    uint64_t row = first_stale(&series, oldest, computed);
     if (broken != 0 && broken - 1 < row)
         row = broken - 1 > oldest ? broken - 1 : oldest;
     if (oldest > 0 && pgk_checkpoints_find(&points, oldest, row, &start) == NULL)
         row = oldest;
-    uint64_t computed = shm_load64(&series.head->computed);
-    if (row > computed || computed > end)
-        shm_store64_release(&series.head->computed, row);
+    shm_store64_release(&series.head->computed, computed);
     return row;
 }
 

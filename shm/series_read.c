@@ -98,12 +98,15 @@ static void fill_absent(double *units, uint32_t columns)
 }
 
 /* True when the indicators belong to this index and revision, and the columns copied (none without `units`)
- * are whole. */
+ * are whole. A row's first indicators are written in no order, and count once the row is counted as computed (the
+ * acquire pairs with the engine's release); later ones are guarded by the tag. */
 static bool units_copy(const struct pgd_bars_reader *r, uint32_t series, uint64_t index, uint16_t rev,
                        double *units)
 {
     const uint64_t *unit = (const uint64_t *)(r->map.base + r->geo.unit_offset + series * r->geo.rows_stride +
                                               index % r->geo.capacity * r->geo.unit_stride);
+    if (shm_load64_acquire(&series_of(r, series)->computed) <= index)
+        return false;
     uint64_t tag = shm_load64_acquire(unit);
     if (tag >> 16 != PGD_UNIT_TAG(index, rev, 0) >> 16)
         return false;

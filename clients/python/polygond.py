@@ -373,6 +373,7 @@ class Bars:
                 return None
             _fence()
             meta = s.words[bar // 8 + 7]
+            computed = s.words[(self.series_offset + index * self.series_stride) // 8 + 8]
             _fence()
             line = s.copy(bar, LINE)
             tag = s.words[unit // 8]
@@ -386,7 +387,7 @@ class Bars:
                 continue
             if i <= self.head(index) - self.capacity:
                 return None
-            belongs = tag == again and tag >> 32 == i & 0xFFFFFFFF and tag >> 16 & 0xFFFF == meta & 0xFFFF
+            belongs = i < computed and tag == again and tag >> 32 == i & 0xFFFFFFFF and tag >> 16 & 0xFFFF == meta & 0xFFFF
             return line, values if belongs else None
         return None
 

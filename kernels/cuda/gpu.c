@@ -172,11 +172,12 @@ static void free_all(struct pgk_gpu *gpu)
 
 void pgk_gpu_close(struct pgk_gpu *gpu, bool lost)
 {
-    if (gpu->context != NULL && !lost && pgk_gpu_current(gpu) == 0 && pgk_gpu_quiet(gpu) == 0)
-        free_all(gpu);
-    /* what a lost GPU held stays as it is: freeing would wait for it */
-    if (gpu->context != NULL)
+    /* what a lost GPU held stays as it is, its context too: giving anything back may wait for it for ever */
+    if (gpu->context != NULL && !lost) {
+        if (pgk_gpu_current(gpu) == 0 && pgk_gpu_quiet(gpu) == 0)
+            free_all(gpu);
         (void)gpu->driver->device_primary_ctx_release(gpu->info.device);
+    }
     *gpu = (struct pgk_gpu){0};
 }
 

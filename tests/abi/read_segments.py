@@ -385,7 +385,9 @@ class Bars:
             meta = s.u64[bar // 8 + 7]
             fence()
             data = s.copy(bar, 56) + meta.to_bytes(8, "little")
-            units = self._units(unit, i, meta & 0xFFFF)
+            computed = s.u64[self._series(symbol) // 8 + 8]
+            fence()
+            units = self._units(unit, i, meta & 0xFFFF) if i < computed else None
             fence()
             again = s.u64[bar // 8 + 7]
             fence()

@@ -250,7 +250,7 @@ static void open_daemon(struct bench *b)
     b->config.bus.group = none;
     b->config.bus.mode = 0600;
     struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
-    struct worker_hooks worker_hooks = {engine_failed, drained, b};
+    struct worker_hooks worker_hooks = {.failed = engine_failed, .drained = drained, .user = b};
     uv_loop_init(&b->loop);
     uv_async_init(&b->loop, &b->room, on_room);
     b->room.data = b;

@@ -99,7 +99,7 @@ static void setup(struct bench *b)
     b->config.bus.group = none;
     b->config.bus.mode = 0600;
     struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
-    struct worker_hooks worker_hooks = {engine_failed, drained, b};
+    struct worker_hooks worker_hooks = {.failed = engine_failed, .drained = drained, .user = b};
     if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
         pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err) <
             0 ||

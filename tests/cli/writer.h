@@ -133,6 +133,10 @@ static inline void writer_units(struct pgd_bars *bars, uint32_t symbol, uint64_t
     shm_fence_release();
     shm_copy_in(unit + 1, columns, g->columns);
     shm_store64_release(unit, PGD_UNIT_TAG(index, bar.rev, gen));
+    struct pgd_series *s =
+        (struct pgd_series *)(void *)(bars->map.base + g->series_offset + symbol * g->series_stride);
+    if (s->computed <= index)
+        shm_store64_release(&s->computed, index + 1);
 }
 
 static inline void writer_log(struct pgd_bars *bars, uint32_t symbol, uint32_t flags, uint64_t first,

@@ -84,7 +84,7 @@ static inline void fixture_open(struct fixture *f, uint32_t symbols, uint32_t ro
     if (r < 0)
         fail_msg("bus_open: %s", err);
     assert_int_equal(symbols_new(&f->symbols, &f->bus.board, symbols), 0);
-    struct worker_hooks worker_hooks = {fixture_failed, fixture_drained, f};
+    struct worker_hooks worker_hooks = {.failed = fixture_failed, .drained = fixture_drained, .user = f};
     assert_int_equal(worker_new(&f->worker, &f->bus, f->engine, &worker_hooks), 0);
     struct feed_hooks hooks = {.unheld = fixture_unheld, .dropped = fixture_dropped, .user = f};
     assert_int_equal(feed_new(&f->feed, &f->bus, f->symbols, f->worker, &hooks), 0);

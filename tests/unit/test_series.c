@@ -98,6 +98,10 @@ static void write_units(struct fixture *f, uint32_t series, uint64_t index, uint
         memcpy(unit + 1 + i, &v, 8);
     }
     shm_store64_release(unit, PGD_UNIT_TAG(index, rev, 1));
+    struct pgd_series *s = (struct pgd_series *)(void *)(f->bars.map.base + f->bars.geo->series_offset +
+                                                         series * f->bars.geo->series_stride);
+    if (s->computed <= index)
+        shm_store64_release(&s->computed, index + 1);
 }
 
 static bool power_of_two(uint64_t n)

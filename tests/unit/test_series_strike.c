@@ -154,6 +154,9 @@ static void write_units(uint64_t index)
         shm_copy_in(unit + 1 + c, (const uint64_t *)&v, 1);
     }
     shm_store64_release(unit, PGD_UNIT_TAG(index, bar.rev, gen));
+    struct pgd_series *s = (struct pgd_series *)(void *)(bars.map.base + bars.geo->series_offset);
+    if (s->computed <= index)
+        shm_store64_release(&s->computed, index + 1);
 }
 
 static void oldest_row(void)

@@ -1,0 +1,363 @@
+/* The CUDA engine under the fake driver: the kernels' text runs on the host. Its bits, what it registers, and
+ * what becomes of the rows when a GPU fails at any moment. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cuda/driver.h"
+#include "fake/fake.h"
+#include "reference/reference.h"
+#include "reference/segment.h"
+
+#define SERIES 70u /* three tiles, the last not full */
+#define ROWS   400u
+
+static char library[512];
+static const struct fake_cuda *fake;
+static uint64_t seed;
+
+struct world {
+    struct pgk_plan *plan;
+    struct pgk_engine *engine;
+    struct ref_segment segment;
+    struct ref_market market[SERIES];
+    struct pgd_bar bars[SERIES][ROWS];
+    uint64_t count[SERIES];
+    struct pgk_change changes[SERIES];
+    struct ref_random random;
+    char why[256];
+};
+
+static struct pgk_engine_options options_of(enum pgk_kind kind)
+{
+    return (struct pgk_engine_options){
+        .kind = kind, .cuda_driver = library, .cuda_rtc = "", .cuda_tasks = 1, .cuda_timeout_ms = 400};
+}
+
+static struct world *world_new(struct pgk_engine_options options, uint32_t capacity)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert_non_null(w);
+    assert_int_equal(pgk_plan_new(&w->plan, NULL, 0, w->why, sizeof w->why), 0);
+    ref_segment_init(&w->segment, w->plan, SERIES, capacity, 16, true);
+    int rc = pgk_engine_new(&w->engine, w->plan, &options, w->why, sizeof w->why);
+    if (rc != 0)
+        fail_msg("%s", w->why);
+    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
+    w->random.state = ++seed;
+    for (uint32_t s = 0; s < SERIES; s++) {
+        ref_open(&w->segment, s, s % 5 == 4 ? PGD_SESSION_UTC : PGD_SESSION_US);
+        ref_market_init(&w->market[s], seed * 1000 + s, 100);
+    }
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    pgk_engine_free(w->engine);
+    ref_segment_fini(&w->segment);
+    pgk_plan_free(w->plan);
+    free(w);
+}
+
+static uint64_t append(struct world *w, uint32_t s, uint64_t rows)
+{
+    uint64_t first = w->count[s];
+    for (uint64_t i = 0; i < rows; i++) {
+        struct pgd_bar *bar = &w->bars[s][w->count[s]++];
+        ref_market_next(&w->market[s], bar);
+        (void)ref_append(&w->segment, s, bar);
+    }
+    return first;
+}
+
+static void compute(struct world *w, size_t count)
+{
+    assert_int_equal(pgk_engine_compute(w->engine, 0, w->changes, count), 0);
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(ref_series(&w->segment, w->changes[i].series)->computed,
+                         w->count[w->changes[i].series]);
+}
+
+/* A round as a market has it: new bars for most, a few for some, corrections for others. */
+static void round_of_changes(struct world *w)
+{
+    size_t n = 0;
+    for (uint32_t s = 0; s < SERIES; s++) {
+        uint64_t kind = ref_next(&w->random) % 10, from;
+        if (kind == 9 || w->count[s] + 12 > ROWS)
+            continue;
+        if (kind == 8 && w->count[s] > 30) {
+            from = w->count[s] - 1 - ref_next(&w->random) % 30;
+            ref_market_correct(&w->market[s], &w->bars[s][from]);
+            ref_revise(&w->segment, s, from, &w->bars[s][from]);
+        } else {
+            from = append(w, s, kind == 7 ? 11 : 1);
+        }
+        w->changes[n++] = (struct pgk_change){.series = s, .from = from, .end = w->count[s]};
+    }
+    compute(w, n);
+}
+
+/* Every series has the bits of one that the CPU streamed. */
+static void expect_streamed(struct world *w)
+{
+    for (uint32_t s = 0; s < SERIES; s++) {
+        struct ref_segment fresh;
+        ref_stream(&fresh, w->plan, w->bars[s], w->count[s], w->segment.geo.capacity,
+                   ref_series(&w->segment, s)->session);
+        for (uint64_t i = ref_series(&fresh, 0)->head > w->segment.geo.capacity - 1
+                              ? ref_series(&fresh, 0)->head - w->segment.geo.capacity + 1
+                              : 0;
+             i < w->count[s]; i++) {
+            assert_true(ref_fresh(&w->segment, s, i));
+            assert_memory_equal(ref_unit(&w->segment, s, i) + 1, ref_unit(&fresh, 0, i) + 1,
+                                15 * sizeof(double));
+        }
+        assert_int_equal(ref_series(&w->segment, s)->recompute, 0);
+        ref_segment_fini(&fresh);
+    }
+}
+
+/* --------------------------------------------------------------------------------------------------- bits */
+
+static void same_bits(int devices, uint32_t capacity)
+{
+    (void)fake->reset();
+    fake->devices(devices);
+    struct world *w = world_new(options_of(PGK_CUDA), capacity);
+    for (int i = 0; i < 60; i++)
+        round_of_changes(w);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    assert_null(pgk_engine_notice(w->engine));
+    assert_true(fake->launched("pgk_push") > 0);
+    assert_true(fake->launched("pgk_sweep") > 0);
+    expect_streamed(w);
+    world_free(w);
+    assert_int_equal(fake->reset(), 0); /* all was given back */
+}
+
+static void one_gpu(void **state)
+{
+    (void)state;
+    same_bits(1, ROWS + 1);
+}
+
+static void ring_wraps(void **state)
+{
+    (void)state;
+    same_bits(1, 64);
+}
+
+static void three_gpus(void **state)
+{
+    (void)state;
+    same_bits(3, ROWS + 1);
+}
+
+/* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
+static void turns_with_the_cpu(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct pgk_engine_options options = options_of(PGK_CUDA);
+    options.cuda_tasks = 40;
+    struct world *w = world_new(options, ROWS + 1);
+    for (int i = 0; i < 60; i++)
+        round_of_changes(w);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* -------------------------------------------------------------------------------------------------- memory
+ */
+
+static void registers_what_is_used(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    assert_int_equal(fake->registered(), 0);
+    assert_int_equal(pgk_engine_extent(w->engine, 0, 0, 1), 0);
+    uint64_t bytes = fake->registered();
+    assert_true(bytes > 0 && bytes <= w->segment.size + 65536);
+    assert_int_equal(pgk_engine_extent(w->engine, 0, 0, SERIES), 0);
+    assert_true(fake->registered() >= bytes);
+    world_free(w);
+    assert_int_equal(fake->registered(), 0);
+}
+
+static void shared_page_tables_need_no_registering(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 1);
+    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES, 1);
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    for (int i = 0; i < 10; i++)
+        round_of_changes(w);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    assert_int_equal(fake->registered(), 0);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* ------------------------------------------------------------------------------------------------ failures
+ */
+
+/* The engine is left once, says so once, and no row is lost, skipped or stale. */
+static void expect_left(struct world *w, int rounds)
+{
+    for (int i = 0; i < rounds; i++)
+        round_of_changes(w);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CPU);
+    const char *notice = pgk_engine_notice(w->engine);
+    assert_non_null(notice);
+    assert_non_null(strstr(notice, "cuda failed and was left"));
+    assert_null(pgk_engine_notice(w->engine));
+    for (int i = 0; i < 5; i++)
+        round_of_changes(w);
+    expect_streamed(w);
+}
+
+static void calls_fail(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *call;
+        unsigned result;
+    } faults[] = {{"cuLaunchKernel", PGK_CUDA_ERROR_LAUNCH_FAILED},
+                  {"cuLaunchKernel", PGK_CUDA_ERROR_OUT_OF_MEMORY},
+                  {"cuStreamQuery", PGK_CUDA_ERROR_ILLEGAL_ADDRESS},
+                  {"cuStreamQuery", PGK_CUDA_ERROR_UNKNOWN},
+                  {"cuCtxSetCurrent", PGK_CUDA_ERROR_CONTEXT_IS_DESTROYED}};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        for (unsigned k = 1; k < 8; k += 3) {
+            (void)fake->reset();
+            struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+            assert_int_equal(pgk_engine_extent(w->engine, 0, 0, SERIES), 0);
+            fake->refuse(faults[i].call, k, faults[i].result);
+            expect_left(w, 25);
+            world_free(w);
+        }
+    }
+}
+
+static void kernels_die(void **state)
+{
+    (void)state;
+    for (unsigned k = 1; k < 5; k++) {
+        (void)fake->reset();
+        struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+        fake->fault(k, PGK_CUDA_ERROR_ILLEGAL_ADDRESS);
+        expect_left(w, 25);
+        world_free(w);
+    }
+}
+
+static void gpu_is_lost_while_it_works(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    fake->devices(2);
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    for (int i = 0; i < 10; i++)
+        round_of_changes(w);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    fake->lose(1, PGK_CUDA_ERROR_UNKNOWN);
+    expect_left(w, 5);
+    world_free(w);
+}
+
+static void gpu_hangs(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    for (int i = 0; i < 3; i++)
+        round_of_changes(w);
+    fake->hang(1);
+    expect_left(w, 6);
+    (void)fake->reset(); /* ends what hangs, before its memory goes */
+    world_free(w);
+}
+
+static void memory_cannot_be_registered(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    fake->refuse("cuMemHostRegister", 1, PGK_CUDA_ERROR_OUT_OF_MEMORY);
+    expect_left(w, 3);
+    world_free(w);
+}
+
+/* ------------------------------------------------------------------------------------------------- choosing
+ */
+
+static void auto_measures(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_AUTO), ROWS + 1);
+    assert_non_null(strstr(w->why, " us a bar of 1000 symbols")); /* both figures */
+    assert_non_null(strstr(w->why, "cuda"));
+    assert_non_null(strstr(w->why, "cpu"));
+    for (int i = 0; i < 10; i++)
+        round_of_changes(w);
+    expect_streamed(w);
+    world_free(w);
+}
+
+static void auto_survives_a_bad_gpu(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    fake->fault(2, PGK_CUDA_ERROR_LAUNCH_FAILED);
+    struct world *w = world_new(options_of(PGK_AUTO), ROWS + 1);
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CPU);
+    assert_non_null(strstr(w->why, "cuda failed when it was tried"));
+    round_of_changes(w);
+    expect_streamed(w);
+    world_free(w);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    const char *text = getenv("SEED");
+    seed = text != NULL ? (uint64_t)strtoull(text, NULL, 10) : (uint64_t)time(NULL);
+    printf("SEED=%llu\n", (unsigned long long)seed);
+    snprintf(library, sizeof library, "%.400s", argv[0]);
+    char *slash = strrchr(library, '/');
+    snprintf(slash == NULL ? library : slash, 100, "/../fake/libcuda.so.1");
+    fake = fake_cuda(library);
+    if (fake == NULL) {
+        fprintf(stderr, "%s is not the fake driver\n", library);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_gpu),
+        cmocka_unit_test(ring_wraps),
+        cmocka_unit_test(three_gpus),
+        cmocka_unit_test(turns_with_the_cpu),
+        cmocka_unit_test(registers_what_is_used),
+        cmocka_unit_test(shared_page_tables_need_no_registering),
+        cmocka_unit_test(calls_fail),
+        cmocka_unit_test(kernels_die),
+        cmocka_unit_test(gpu_is_lost_while_it_works),
+        cmocka_unit_test(gpu_hangs),
+        cmocka_unit_test(memory_cannot_be_registered),
+        cmocka_unit_test(auto_measures),
+        cmocka_unit_test(auto_survives_a_bad_gpu),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
