@@ -172,7 +172,7 @@ static struct world *world(void)
     w.config.bus.errors = 8;
     w.config.bus.group = none;
     w.config.bus.mode = 0600;
-    const struct worker_hooks worker_hooks = {failed, drained, NULL};
+    const struct worker_hooks worker_hooks = {.failed = failed, .drained = drained, .user = NULL};
     const struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
     check(pgk_plan_new(&w.plan, NULL, 0, err, sizeof err) == 0);
     check(pgk_engine_new(&w.engine, w.plan, &(struct pgk_engine_options){.kind = PGK_CPU}, err, sizeof err) ==
