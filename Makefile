@@ -144,7 +144,7 @@ $(LIBREF): $(call obj,$(REF_SRC))
 	$(archive)
 
 # cuda: what NVRTC compiles at run time is carried in the binary, and, when nvcc is here, the general kernel (`make NVCC=` builds without).
-CUDA_TEXT := $(sort $(wildcard kernels/cuda/std/*.h kernels/cuda/*.cuh kernels/step/*.h) kernels/indicators.def)
+CUDA_TEXT := $(sort $(wildcard kernels/cuda/std/*.h kernels/cuda/*.cuh kernels/step/*.h) kernels/indicators.def kernels/cuda/world.h kernels/cuda/general.cu shm/include/polygond/abi.h)
 CUDA_OUT  ?= $(O)/cuda
 NVCC      ?= $(shell command -v nvcc || ls $(CUDA_HOME)/bin/nvcc $(CUDA_PATH)/bin/nvcc 2>/dev/null | head -n 1)
 NVCCFLAGS := -std=c++17 -fmad=false -ftz=false -prec-div=true -prec-sqrt=true -Werror all-warnings -Ikernels -Ikernels/include -Ishm/include
