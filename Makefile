@@ -243,6 +243,9 @@ check-run:
 	@BUILD=$(O)/release $(RUN) --timeout 300 $(wildcard $(CHECKS)) tests/check/layers::$(O)/release
 	@echo '== unit and property tests (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label asan: $(patsubst $(B)/%,$(O)/asan/%,$(TEST_BIN))
+	@echo '== the engine over the fake GPU (address, undefined)'
+	@TEST_ENGINE=cuda TEST_CUDA_RTC= TEST_CUDA_DRIVER=$(O)/asan/tests/fake/libcuda.so.1 $(RUN) -j 2 --timeout 300 --label fake-gpu: \
+	  $(patsubst %,$(O)/asan/tests/%,$(ENGINE_TESTS))
 	@echo '== fuzz corpora (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label corpus: $(foreach f,$(FUZZ_SRC),$(patsubst %.c,$(O)/asan/%,$(f))::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$(f)))
 	@echo '== threads (thread sanitizer)'
@@ -258,6 +261,19 @@ THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B
 .PHONY: tests-threads
 tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN) $(FAKES)
+
+# What only a GPU can show: the engine's tests, its bits against the CPU's, its speed, and the sanitizer, on this machine's GPU.
+ENGINE_TESTS := unit/test_indicators unit/test_engine unit/test_engine_race property/prop_engine
+.PHONY: check-gpu
+check-gpu:
+	@$(MAKE) --no-print-directory -s -j2 V=release tests $(O)/release/tests/bench/bench_gpu
+	@rm -f $(TALLY)-gpu
+	@TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: $(patsubst %,$(O)/release/tests/%,$(ENGINE_TESTS))
+	@$(O)/release/tests/bench/bench_gpu
+	@! command -v compute-sanitizer >/dev/null || TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: \
+	  compute-sanitizer::--error-exitcode::1::$(O)/release/tests/unit/test_indicators \
+	  compute-sanitizer::--tool::racecheck::--error-exitcode::1::$(O)/release/tests/unit/test_indicators
+	@$(PYTHON) tests/run --sum $(TALLY)-gpu
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
 .PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest

@@ -1,8 +1,9 @@
 /* cuda/block.cuh - some rows of up to 32 series, read, stepped and written by one block of threads.
  *
- * A thread is a lane (a series) while lanes are looked at one by one, an 8-byte word while bar lines and units move
- * (so that neighbouring threads touch neighbouring words, and a unit leaves as whole lines), and a lane of an op
- * while ops are stepped: each warp has ops of its own, so that the longest op, not their sum, is what a row takes. */
+ * A thread is a lane (a series) while lanes are looked at one by one, an 8-byte word while bar lines and
+ * units move (so that neighbouring threads touch neighbouring words, and a unit leaves as whole lines), and a
+ * lane of an op while ops are stepped: each warp has ops of its own, so that the longest op, not their sum,
+ * is what a row takes. */
 #ifndef CUDA_BLOCK_CUH
 #define CUDA_BLOCK_CUH
 
@@ -91,7 +92,8 @@ PGK_DEV double *pgk_line_word(const struct pgk_block *b, uint32_t r, uint32_t wo
     return b->lines + ((size_t)r * PGK_LINE_WORDS + word) * PGK_GPU_PAD + lane;
 }
 
-PGK_DEV uint64_t pgk_slot_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane, uint32_t r)
+PGK_DEV uint64_t pgk_slot_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane,
+                             uint32_t r)
 {
     uint64_t slot = b->slot[lane] + r;
     return slot < seg->capacity ? slot : slot - seg->capacity;
@@ -99,28 +101,31 @@ PGK_DEV uint64_t pgk_slot_at(const struct pgk_block *b, const struct pgk_gpu_seg
 
 /* --------------------------------------------------------------------------------------------------- read */
 
-/* Asks for bar lines, a word a thread: count[lane] rows from `skip` rows behind the lane's on. They come while other
- * work is done: reads and writes cross the bus at the same time. */
-PGK_DEV void pgk_ask_lines(struct pgk_block *b, const struct pgk_gpu_segment *seg, double *lines, const uint32_t *count,
-                           const uint32_t *skip)
+/* Asks for bar lines, a word a thread: count[lane] rows from `skip` rows behind the lane's on. They come
+ * while other work is done: reads and writes cross the bus at the same time. */
+PGK_DEV void pgk_ask_lines(struct pgk_block *b, const struct pgk_gpu_segment *seg, double *lines,
+                           const uint32_t *count, const uint32_t *skip)
 {
     PGK_EACH(b, t)
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows * PGK_LINE_WORDS; i += b->threads) {
-        uint32_t word = i % PGK_LINE_WORDS, r = i / PGK_LINE_WORDS % b->rows, lane = i / PGK_LINE_WORDS / b->rows;
+        uint32_t word = i % PGK_LINE_WORDS, r = i / PGK_LINE_WORDS % b->rows,
+                 lane = i / PGK_LINE_WORDS / b->rows;
         if (r < count[lane])
             pgk_async_load(lines + ((size_t)r * PGK_LINE_WORDS + word) * PGK_GPU_PAD + lane,
-                           b->bar[lane] + pgk_slot_at(b, seg, lane, skip[lane] + r) * seg->bar_stride + word * 8);
+                           b->bar[lane] + pgk_slot_at(b, seg, lane, skip[lane] + r) * seg->bar_stride +
+                               word * 8);
     }
     pgk_async_end();
     PGK_MEET
 }
 
-/* A line is read in pieces: sectors of 32 bytes, in any order, each whole. The piece with the revision also has c, v
- * and vw. At revision 2, that of an append, the rest can only be of that revision or of a later one: the host
- * appended before it told us; if it is later, so is the bar's revision by then, and the unit, which says 2, does not
- * count. Any other revision may have come between the pieces: such a line is read again, the rest after the
- * revision. */
-PGK_DEV bool pgk_reread_line(struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane, uint32_t r)
+/* A line is read in pieces: sectors of 32 bytes, in any order, each whole. The piece with the revision also
+ * has c, v and vw. At revision 2, that of an append, the rest can only be of that revision or of a later one:
+ * the host appended before it told us; if it is later, so is the bar's revision by then, and the unit, which
+ * says 2, does not count. Any other revision may have come between the pieces: such a line is read again, the
+ * rest after the revision. */
+PGK_DEV bool pgk_reread_line(struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane,
+                             uint32_t r)
 {
     uint64_t line = b->bar[lane] + pgk_slot_at(b, seg, lane, r) * seg->bar_stride;
     for (int i = 0; i < PGK_BAR_TRIES; i++) {
@@ -156,7 +161,8 @@ PGK_DEV void pgk_check_lane(struct pgk_block *b, const struct pgk_gpu_segment *s
     }
 }
 
-PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t state, uint32_t field, uint64_t row)
+PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t state, uint32_t field,
+                                    uint64_t row)
 {
     struct pgk_ring ret;
     ret.at = (uint32_t)row;
@@ -177,9 +183,11 @@ PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t st
     return ret;
 }
 
-PGK_DEV void pgk_fill_rings(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane, uint32_t r)
+PGK_DEV void pgk_fill_rings(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane,
+                            uint32_t r)
 {
-    double h = *pgk_line_word(b, r, 2, lane), l = *pgk_line_word(b, r, 3, lane), c = *pgk_line_word(b, r, 4, lane);
+    double h = *pgk_line_word(b, r, 2, lane), l = *pgk_line_word(b, r, 3, lane),
+           c = *pgk_line_word(b, r, 4, lane);
     double vw = *pgk_line_word(b, r, 6, lane);
     uint64_t row = b->row[lane] + r, state = b->state[lane];
     pgk_ring_put(pgk_ring_of(plan, state, PGK_H, row), h);
@@ -206,7 +214,8 @@ PGK_DEV void pgk_place_lane(struct pgk_block *b, uint32_t lane)
     }
 }
 
-PGK_DEV void pgk_read_rows(struct pgk_block *b, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, bool later)
+PGK_DEV void pgk_read_rows(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                           const struct pgk_gpu_plan *plan, bool later)
 {
     PGK_EACH(b, t)
     (void)t;
@@ -232,8 +241,8 @@ PGK_DEV double pgk_published(double x)
     return x - x == 0.0 ? x : PGK_NAN;
 }
 
-PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gpu_plan *plan, const struct pgk_op *op,
-                                  uint32_t lane, int32_t r)
+PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gpu_plan *plan,
+                                  const struct pgk_op *op, uint32_t lane, int32_t r)
 {
     uint64_t state = b->state[lane], row = b->row[lane] + (uint64_t)(int64_t)r;
     const struct pgk_gpu_state *at = (const struct pgk_gpu_state *)(uintptr_t)state;
@@ -267,8 +276,8 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
         PGK_UNROLL                                                                                           \
         for (uint32_t j = 0; j < PGK_OUTPUTS; j++)                                                           \
             if (r >= 0 && j < op->outputs)                                                                   \
-            b->outs[((size_t)r * plan->unit_words + 1 + (uint32_t)op->column[j]) * PGK_GPU_PAD + lane] =     \
-                pgk_published(out[j]);                                                                       \
+                b->outs[((size_t)r * plan->unit_words + 1 + (uint32_t)op->column[j]) * PGK_GPU_PAD + lane] = \
+                    pgk_published(out[j]);                                                                   \
     }                                                                                                        \
     PGK_UNROLL                                                                                               \
     for (uint32_t w = 0; w + 1 < (state_words) + 1u; w++)                                                    \
@@ -328,7 +337,8 @@ PGK_DEV bool pgk_written(const struct pgk_block *b, uint32_t lane, uint32_t r)
     return b->step[lane] && r < b->rows_of[lane] && b->row[lane] + r >= b->write_from[lane];
 }
 
-PGK_DEV uint64_t pgk_unit_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane, uint32_t r)
+PGK_DEV uint64_t pgk_unit_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane,
+                             uint32_t r)
 {
     return b->unit[lane] + pgk_slot_at(b, seg, lane, r) * seg->unit_stride;
 }
@@ -361,9 +371,10 @@ PGK_DEV void pgk_mark_units(struct pgk_block *b, const struct pgk_gpu_segment *s
     PGK_MEET
 }
 
-/* Units, a word a thread: 16 neighbours write 128 bytes. Rows that have no unit yet get theirs at once: no reader
- * looks before the host has counted the row as computed. */
-PGK_DEV void pgk_write_units(struct pgk_block *b, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan)
+/* Units, a word a thread: 16 neighbours write 128 bytes. Rows that have no unit yet get theirs at once: no
+ * reader looks before the host has counted the row as computed. */
+PGK_DEV void pgk_write_units(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                             const struct pgk_gpu_plan *plan)
 {
     uint32_t words = plan->unit_words;
     PGK_EACH(b, t)
@@ -398,7 +409,8 @@ PGK_DEV void pgk_release_units(struct pgk_block *b, const struct pgk_gpu_segment
 }
 
 /* The lanes' states stand behind their rows. */
-PGK_DEV void pgk_move_on(struct pgk_block *b, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan)
+PGK_DEV void pgk_move_on(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                         const struct pgk_gpu_plan *plan)
 {
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES && b->rows_of[t] > 0) {
@@ -416,7 +428,8 @@ PGK_DEV void pgk_move_on(struct pgk_block *b, const struct pgk_gpu_segment *seg,
 }
 
 /* Rows that the lanes want, whose lines have been asked for; `later`: and others after them. */
-PGK_DEV void pgk_block_run(struct pgk_block *b, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, bool later)
+PGK_DEV void pgk_block_run(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                           const struct pgk_gpu_plan *plan, bool later)
 {
     pgk_read_rows(b, seg, plan, later);
     pgk_step_rows(b, plan);
@@ -428,7 +441,8 @@ PGK_DEV void pgk_block_run(struct pgk_block *b, const struct pgk_gpu_segment *se
 }
 
 /* Where the checkpoint of a lane's row lies. */
-PGK_DEV uint64_t pgk_point_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t series, uint32_t lane)
+PGK_DEV uint64_t pgk_point_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t series,
+                              uint32_t lane)
 {
     uint64_t number = (b->row[lane] + series % seg->point_every) / seg->point_every % seg->point_slots;
     return seg->points + series * seg->points_stride + number * seg->point_size;
@@ -454,10 +468,10 @@ PGK_DEV uint64_t pgk_seal_of(const struct pgk_block *b, const struct pgk_gpu_pla
     return pgk_seal(b->row[lane], pgk_state_at(b, lane)->origin, pgk_words_at(b, lane), plan->words);
 }
 
-/* The checkpoints of the lanes for which `due` has a bit, a word a thread, in no order: their seal says when they are
- * whole. */
-PGK_DEV void pgk_write_points(struct pgk_block *b, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan,
-                              const uint32_t *series, uint32_t due)
+/* The checkpoints of the lanes for which `due` has a bit, a word a thread, in no order: their seal says when
+ * they are whole. */
+PGK_DEV void pgk_write_points(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                              const struct pgk_gpu_plan *plan, const uint32_t *series, uint32_t due)
 {
     uint32_t words = plan->words + 2;
     PGK_EACH(b, t)

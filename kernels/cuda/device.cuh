@@ -1,5 +1,5 @@
-/* cuda/device.cuh - how the kernels' text is read: by nvcc and NVRTC as a kernel of many threads, by a C compiler
- * as a function that runs all threads of a block one after the other, a phase at a time. */
+/* cuda/device.cuh - how the kernels' text is read: by nvcc and NVRTC as a kernel of many threads, by a C
+ * compiler as a function that runs all threads of a block one after the other, a phase at a time. */
 #ifndef CUDA_DEVICE_CUH
 #define CUDA_DEVICE_CUH
 
@@ -19,8 +19,12 @@ struct pgk_ring {
 #define PGK_DEV static __device__ __forceinline__
 
 /* A phase of all threads; they meet at its end. */
-#define PGK_EACH(cta, t) { const unsigned t = threadIdx.x;
-#define PGK_MEET __syncthreads(); }
+#define PGK_EACH(cta, t)                                                                                     \
+    {                                                                                                        \
+        const unsigned t = threadIdx.x;
+#define PGK_MEET                                                                                             \
+    __syncthreads();                                                                                         \
+    }
 
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
@@ -66,7 +70,8 @@ PGK_DEV uint64_t pgk_clock_ns(void)
     asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ret));
     return ret;
 }
-/* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one group. */
+/* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
+ * group. */
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
 {
     uint32_t shared = (uint32_t)__cvta_generic_to_shared(to);
@@ -84,17 +89,15 @@ PGK_DEV void pgk_async_wait(bool later)
     else
         asm volatile("cp.async.wait_group 0;" ::: "memory");
 }
-PGK_DEV void pgk_pause(void)
-{
-}
+PGK_DEV void pgk_pause(void) {}
 
 #else /* every access ordered: the thread sanitizer does not know fences */
 
 #include <time.h>
 
-#define PGK_DEV static inline __attribute__((unused))
+#define PGK_DEV          static inline __attribute__((unused))
 #define PGK_EACH(cta, t) for (unsigned t = 0; t < (cta)->threads; t++) {
-#define PGK_MEET }
+#define PGK_MEET         }
 
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
@@ -147,9 +150,7 @@ PGK_DEV void pgk_async_load(double *to, uint64_t address)
     word.u = pgk_sys_load(address);
     *to = word.f;
 }
-PGK_DEV void pgk_async_end(void)
-{
-}
+PGK_DEV void pgk_async_end(void) {}
 PGK_DEV void pgk_async_wait(bool later)
 {
     (void)later;

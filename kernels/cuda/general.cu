@@ -1,9 +1,10 @@
-/* cuda/general.cu - the kernels. Compiled by nvcc as they are they serve every plan, read at run time; NVRTC compiles
- * them for one, with the ops as constants (PGK_FUSED_OPS). */
+/* cuda/general.cu - the kernels. Compiled by nvcc as they are they serve every plan, read at run time; NVRTC
+ * compiles them for one, with the ops as constants (PGK_FUSED_OPS). */
 #include "cuda/push.cuh"
 #include "cuda/sweep.cuh"
 
-static_assert(sizeof(struct pgk_pusher) <= PGK_GPU_BLOCK_BYTES && sizeof(struct pgk_sweeper) <= PGK_GPU_BLOCK_BYTES,
+static_assert(sizeof(struct pgk_pusher) <= PGK_GPU_BLOCK_BYTES &&
+                  sizeof(struct pgk_sweeper) <= PGK_GPU_BLOCK_BYTES,
               "the host asks for so much shared memory");
 
 static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lines, double *outs)
@@ -30,8 +31,8 @@ extern "C" __global__ void __launch_bounds__(512)
 }
 
 extern "C" __global__ void __launch_bounds__(512)
-    pgk_sweep(const __grid_constant__ struct pgk_gpu_segment seg, const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t count,
-              uint32_t gen, uint32_t rows)
+    pgk_sweep(const __grid_constant__ struct pgk_gpu_segment seg, const struct pgk_gpu_plan *plan,
+              uint64_t tasks, uint64_t count, uint32_t gen, uint32_t rows)
 {
     extern __shared__ double memory[];
     struct pgk_sweeper *s = (struct pgk_sweeper *)memory;
@@ -44,22 +45,26 @@ extern "C" __global__ void __launch_bounds__(512)
     pgk_sweep_run(s, &seg, plan, tasks, count, gen, blockIdx.x, gridDim.x);
 }
 
-/* The least that any sweep moves: every bar line read, every unit written, nothing stepped. A warp takes 32 rows of a
- * series at a time. */
-extern "C" __global__ void __launch_bounds__(512) pgk_floor(const struct pgk_gpu_segment seg, uint32_t unit_words, uint64_t series,
-                                                            uint64_t rows)
+/* The least that any sweep moves: every bar line read, every unit written, nothing stepped. A warp takes 32
+ * rows of a series at a time. */
+extern "C" __global__ void __launch_bounds__(512)
+    pgk_floor(const struct pgk_gpu_segment seg, uint32_t unit_words, uint64_t series, uint64_t rows)
 {
     const uint32_t lane = threadIdx.x % 32;
-    uint64_t warp = (uint64_t)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, warps = (uint64_t)gridDim.x * (blockDim.x / 32);
+    uint64_t warp = (uint64_t)blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32,
+             warps = (uint64_t)gridDim.x * (blockDim.x / 32);
     uint64_t groups = (rows + 31) / 32;
     for (uint64_t g = warp; g < series * groups; g += warps) {
         uint64_t s = g / groups, first = g % groups * 32, n = rows - first < 32 ? rows - first : 32;
         uint64_t sum = 0;
 #pragma unroll 8
         for (uint64_t i = lane; i < n * 8; i += 32)
-            sum += pgk_sys_load(seg.bars + s * seg.rows_stride + (first + i / 8) * seg.bar_stride + i % 8 * 8);
+            sum +=
+                pgk_sys_load(seg.bars + s * seg.rows_stride + (first + i / 8) * seg.bar_stride + i % 8 * 8);
 #pragma unroll 8
         for (uint64_t i = lane; i < n * unit_words; i += 32)
-            pgk_sys_store(seg.units + s * seg.rows_stride + (first + i / unit_words) * seg.unit_stride + i % unit_words * 8, sum);
+            pgk_sys_store(seg.units + s * seg.rows_stride + (first + i / unit_words) * seg.unit_stride +
+                              i % unit_words * 8,
+                          sum);
     }
 }

@@ -1,9 +1,9 @@
-/* cuda/push.cuh - the kernel that stays: it waits for the host's bell and pushes one new row through each series it is
- * told of.
+/* cuda/push.cuh - the kernel that stays: it waits for the host's bell and pushes one new row through each
+ * series it is told of.
  *
- * Entries come in tiles of 32, shared out over the blocks. The first block watches the bell over the bus and passes it
- * on through the GPU's memory, but takes the first tile itself before that, so that a single symbol does not wait for
- * the others to hear. */
+ * Entries come in tiles of 32, shared out over the blocks. The first block watches the bell over the bus and
+ * passes it on through the GPU's memory, but takes the first tile itself before that, so that a single symbol
+ * does not wait for the others to hear. */
 #ifndef CUDA_PUSH_CUH
 #define CUDA_PUSH_CUH
 
@@ -26,8 +26,8 @@ PGK_DEV uint32_t pgk_number(uint64_t word)
     return (uint32_t)(word >> 32);
 }
 
-/* The host's bell: true when it rang, or it has been quiet for too long. The words after the first are of this push
- * when they say so. */
+/* The host's bell: true when it rang, or it has been quiet for too long. The words after the first are of
+ * this push when they say so. */
 PGK_DEV bool pgk_hear_bell(struct pgk_pusher *p, const struct pgk_gpu_push *push)
 {
     PGK_EACH(&p->block[0], t)
@@ -60,7 +60,8 @@ PGK_DEV bool pgk_hear_gate(struct pgk_pusher *p, const struct pgk_gpu_gate *gate
 }
 
 /* An entry, from the bell's line or from the list; it may be on its way still. */
-PGK_DEV uint32_t pgk_entry(const struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t i, bool first)
+PGK_DEV uint32_t pgk_entry(const struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t i,
+                           bool first)
 {
     uint64_t entry = first && i < PGK_GPU_BELL_ENTRIES ? p->bell[1 + i] : 0;
     while (pgk_number(entry) != pgk_number(p->go))
@@ -70,7 +71,8 @@ PGK_DEV uint32_t pgk_entry(const struct pgk_pusher *p, const struct pgk_gpu_push
 
 /* Learns what a tile is about and asks for its lines. */
 PGK_DEV void pgk_take_tile(struct pgk_pusher *p, uint32_t turn, const struct pgk_gpu_push *push,
-                           const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, uint64_t tile, bool first)
+                           const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, uint64_t tile,
+                           bool first)
 {
     struct pgk_block *b = &p->block[turn];
     PGK_EACH(b, t)
@@ -85,7 +87,8 @@ PGK_DEV void pgk_take_tile(struct pgk_pusher *p, uint32_t turn, const struct pgk
             b->state[t] = seg->states + (uint64_t)series * plan->state_size;
             b->bar[t] = seg->bars + series * seg->rows_stride;
             b->unit[t] = seg->units + series * seg->rows_stride;
-            b->row[t] = b->write_from[t] = b->computed[t] = ((struct pgk_gpu_state *)(uintptr_t)b->state[t])->row;
+            b->row[t] = b->write_from[t] = b->computed[t] =
+                ((struct pgk_gpu_state *)(uintptr_t)b->state[t])->row;
             b->slot[t] = ((struct pgk_gpu_state *)(uintptr_t)b->state[t])->slot;
         }
     }
@@ -98,7 +101,8 @@ PGK_DEV void pgk_take_tile(struct pgk_pusher *p, uint32_t turn, const struct pgk
 }
 
 PGK_DEV void pgk_push_tile(struct pgk_pusher *p, uint32_t turn, const struct pgk_gpu_push *push,
-                           const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, uint64_t tile, bool later)
+                           const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan, uint64_t tile,
+                           bool later)
 {
     struct pgk_block *b = &p->block[turn];
     struct pgk_gpu_gate *gate = (struct pgk_gpu_gate *)(uintptr_t)push->gate;
@@ -125,8 +129,9 @@ PGK_DEV void pgk_push_tile(struct pgk_pusher *p, uint32_t turn, const struct pgk
 }
 
 /* The block's tiles, the lines of each on their way while the one before is done. */
-PGK_DEV uint64_t pgk_push_tiles(struct pgk_pusher *p, const struct pgk_gpu_push *push, const struct pgk_gpu_segment *seg,
-                                const struct pgk_gpu_plan *plan, uint64_t tiles, uint32_t block, uint32_t blocks)
+PGK_DEV uint64_t pgk_push_tiles(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                                const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan,
+                                uint64_t tiles, uint32_t block, uint32_t blocks)
 {
     uint64_t mine = 0;
     uint32_t turn = 0;
@@ -141,8 +146,8 @@ PGK_DEV uint64_t pgk_push_tiles(struct pgk_pusher *p, const struct pgk_gpu_push 
     return mine;
 }
 
-/* The block's tiles are done; the last block of all tells the host. Every thread's stores come before its fence, the
- * fences before the meeting, the meeting before the count and the word. */
+/* The block's tiles are done; the last block of all tells the host. Every thread's stores come before its
+ * fence, the fences before the meeting, the meeting before the count and the word. */
 PGK_DEV void pgk_finish(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t tiles, uint64_t mine)
 {
     struct pgk_gpu_gate *gate = (struct pgk_gpu_gate *)(uintptr_t)push->gate;
@@ -159,7 +164,8 @@ PGK_DEV void pgk_finish(struct pgk_pusher *p, const struct pgk_gpu_push *push, u
             pgk_sys_fence();
         }
         if (last)
-            pgk_sys_store(push->done, (uint64_t)pgk_number(p->go) << 32 | pgk_gpu_load_acquire(&gate->problems[turn]));
+            pgk_sys_store(push->done,
+                          (uint64_t)pgk_number(p->go) << 32 | pgk_gpu_load_acquire(&gate->problems[turn]));
     }
     PGK_MEET
 }
@@ -195,8 +201,8 @@ PGK_DEV void pgk_serve(struct pgk_pusher *p, const struct pgk_gpu_push *push, co
     PGK_MEET
 }
 
-PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push, const struct pgk_gpu_plan *plan,
-                          uint32_t block, uint32_t blocks)
+PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                          const struct pgk_gpu_plan *plan, uint32_t block, uint32_t blocks)
 {
     struct pgk_gpu_gate *gate = (struct pgk_gpu_gate *)(uintptr_t)push->gate;
     PGK_EACH(&p->block[0], t)

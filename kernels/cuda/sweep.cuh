@@ -25,8 +25,8 @@ PGK_DEV struct pgk_gpu_state *pgk_state_of(const struct pgk_sweeper *s, uint32_t
 }
 
 /* Takes up the lanes' tasks: states as their checkpoints have them, before any row of the past. */
-PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan,
-                         uint64_t tasks, uint64_t first, uint64_t count)
+PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
+                         const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t first, uint64_t count)
 {
     struct pgk_block *b = &s->block;
     const uint32_t words = sizeof(struct pgk_gpu_task) / 8;
@@ -75,7 +75,8 @@ PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *se
 }
 
 /* Rows a task wants from `row` on: of the past up to `start`, then up to a checkpoint. */
-PGK_DEV uint32_t pgk_rows_wanted(const struct pgk_gpu_task *task, const struct pgk_gpu_segment *seg, uint64_t row, uint32_t most)
+PGK_DEV uint32_t pgk_rows_wanted(const struct pgk_gpu_task *task, const struct pgk_gpu_segment *seg,
+                                 uint64_t row, uint32_t most)
 {
     uint64_t every = seg->point_every, ahead = every - (row + task->series % every) % every;
     uint64_t left = row < task->start ? task->start - row : task->end - row;
@@ -114,7 +115,8 @@ PGK_DEV void pgk_want_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *
 }
 
 /* Compares the states of the lanes that may have coalesced with the checkpoints there, a word a thread. */
-PGK_DEV void pgk_compare_points(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan)
+PGK_DEV void pgk_compare_points(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
+                                const struct pgk_gpu_plan *plan)
 {
     struct pgk_block *b = &s->block;
     uint32_t words = plan->words + 2;
@@ -144,7 +146,8 @@ PGK_DEV void pgk_end_task(struct pgk_sweeper *s, uint32_t lane, uint32_t outcome
 }
 
 /* What the rows just done mean for each task. */
-PGK_DEV void pgk_did_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan)
+PGK_DEV void pgk_did_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
+                          const struct pgk_gpu_plan *plan)
 {
     struct pgk_block *b = &s->block;
     PGK_EACH(b, t)
@@ -216,8 +219,8 @@ PGK_DEV void pgk_settle(struct pgk_sweeper *s)
 }
 
 /* The 32 tasks from `first` on. */
-PGK_DEV void pgk_sweep_tile(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan,
-                            uint64_t tasks, uint64_t first, uint64_t count)
+PGK_DEV void pgk_sweep_tile(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
+                            const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t first, uint64_t count)
 {
     pgk_take_up(s, seg, plan, tasks, first, count);
     for (uint32_t turn = 0;; turn ^= 1) {
@@ -236,8 +239,9 @@ PGK_DEV void pgk_sweep_tile(struct pgk_sweeper *s, const struct pgk_gpu_segment 
     pgk_hand_back(s, tasks, first, count);
 }
 
-PGK_DEV void pgk_sweep_run(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg, const struct pgk_gpu_plan *plan,
-                           uint64_t tasks, uint64_t count, uint32_t gen, uint32_t block, uint32_t blocks)
+PGK_DEV void pgk_sweep_run(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
+                           const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t count, uint32_t gen,
+                           uint32_t block, uint32_t blocks)
 {
     PGK_EACH(&s->block, t)
     if (t == 0) {
@@ -248,7 +252,8 @@ PGK_DEV void pgk_sweep_run(struct pgk_sweeper *s, const struct pgk_gpu_segment *
     if (t < PGK_GPU_LANES)
         s->none[t] = 0;
     PGK_MEET
-    for (uint64_t first = (uint64_t)block * PGK_GPU_LANES; first < count; first += (uint64_t)blocks * PGK_GPU_LANES)
+    for (uint64_t first = (uint64_t)block * PGK_GPU_LANES; first < count;
+         first += (uint64_t)blocks * PGK_GPU_LANES)
         pgk_sweep_tile(s, seg, plan, tasks, first, count);
 }
 
