@@ -98,8 +98,8 @@ static void fill_absent(double *units, uint32_t columns)
 }
 
 /* True when the indicators belong to this index and revision, and the columns copied (none without `units`)
- * are whole. A row's first indicators are written in no order, and count once the row is counted as computed (the
- * acquire pairs with the engine's release); later ones are guarded by the tag. */
+ * are whole. A row's first indicators are written in no order, and count once the row is counted as computed
+ * (the acquire pairs with the engine's release); later ones are guarded by the tag. */
 static bool units_copy(const struct pgd_bars_reader *r, uint32_t series, uint64_t index, uint16_t rev,
                        double *units)
 {
