@@ -6,11 +6,11 @@
  * old. Bars of a symbol whose history is still being fetched are held back for a moment (from a pool taken at
  * start; events_waiting says how many) so that rows come in order; feed_release lets them go.
  *
- * A trade is known by its symbol, exchange, reporting facility and id, whatever its sequence number and time
- * say; the stream's times are cut to ms, REST's are not. A quote with a sequence number is known by all that
- * it says. A trade without an id, and a quote without that number, is as well; but two of those may be alike:
- * the stream's are all published, and of those that REST has too, as many are dropped as the stream brought.
- * docs/gaps.md says how far back this is remembered. Main thread. */
+ * A trade is known by its symbol, exchange, reporting facility, id and (UTC) day, whatever else its sequence
+ * number and time say; the stream's times are cut to ms, REST's are not. A quote with a sequence number is
+ * known by all that it says. A trade without an id, and a quote without that number, is as well; but two of
+ * those may be alike: the stream's are all published, and of those that REST has too, as many are dropped as
+ * the stream brought. docs/gaps.md says how far back this is remembered. Main thread. */
 #ifndef DAEMON_FEED_H
 #define DAEMON_FEED_H
 

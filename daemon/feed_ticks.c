@@ -7,6 +7,9 @@
 
 #define KEYS_A_SLOT 4u /* remembered for each slot of the tape */
 #define NS_PER_MS   INT64_C(1000000)
+#define NS_PER_DAY  (INT64_C(86400000) * NS_PER_MS)
+#define DAY_SHIFT   44u /* above symbol, exchange and facility */
+#define DAY_MASK    0x3fffu
 
 /* Kinds of keys, in their top bits. */
 #define KEY_ID     (UINT64_C(1) << 62)
@@ -32,8 +35,10 @@ static uint64_t bits_of(double value)
 static struct seen_key trade_key(const struct pgd_trade *t)
 {
     uint64_t where = (t->symbol + UINT64_C(1)) << 24 | (uint64_t)t->exchange << 8 | t->trf;
+    uint64_t day = (uint64_t)(t->t / NS_PER_DAY) & DAY_MASK; /* exchanges begin their ids anew with the day */
     if (t->id != 0)
-        return (struct seen_key){KEY_ID | KEY_UNIQUE | (t->flags & PGD_ID_HASHED ? KEY_HASHED : 0) | where,
+        return (struct seen_key){KEY_ID | KEY_UNIQUE | (t->flags & PGD_ID_HASHED ? KEY_HASHED : 0) |
+                                     day << DAY_SHIFT | where,
                                  t->id};
     uint64_t hash = mix(0, (uint64_t)(t->t / NS_PER_MS));
     hash = mix(hash, bits_of(t->price));

@@ -118,6 +118,22 @@ static void test_trades_by_their_identity(void **state)
     end(&f);
 }
 
+/* Exchanges begin their ids anew with the day. */
+static void test_the_same_id_on_another_day(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct symbol *aapl = begin(&f);
+    send_trade(&f, trade_at(T0_MS, 1));
+    send_trade(&f, trade_at(T0_MS + 86400000, 1));
+    struct pgd_trade rows[] = {exact(trade_at(T0_MS + 86400000, 1)),
+                               exact(trade_at(T0_MS + 2 * 86400000, 1))};
+    assert_int_equal(feed_fill_trades(f.feed, aapl, rows, 2), 1);
+    feed_batch(f.feed, 0, 0);
+    assert_int_equal(fixture_counter(&f, PGD_C_trades), 3);
+    end(&f);
+}
+
 static void test_trades_without_ids_are_counted_off(void **state)
 {
     (void)state;
@@ -332,6 +348,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trades_by_their_identity),
+        cmocka_unit_test(test_the_same_id_on_another_day),
         cmocka_unit_test(test_trades_without_ids_are_counted_off),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_latest_goes_by_time),
