@@ -177,6 +177,13 @@ static int on_take(void *user, struct symbol **ret, const char *name, enum pgd_c
     return r;
 }
 
+static void on_asked(void *user, const struct symbol *symbol, bool held)
+{
+    struct app *app = user;
+    if (app->prefetch)
+        prefetch_run_asked(app->prefetch, symbol->name, (enum pgd_cluster)symbol->cluster, held);
+}
+
 static void on_subscribe(void *user, struct control_request *request, const char *symbol, uint32_t topics,
                          enum pgd_cluster cluster)
 {
@@ -238,6 +245,8 @@ static void on_beat(void *user)
     gaps_app_tick(app);
     demand_tick(app->demand);
     cache_app_count(&app->cache, &app->bus);
+    if (app->prefetch && !app->stopping)
+        prefetch_run_tick(app->prefetch);
     journal_app_count(app->journal, &app->bus);
 }
 
@@ -389,8 +398,13 @@ static int open_net(struct app *app)
             r = history_new(&app->history, &app->bus, app->symbols, app->feed, app->rest, app->cache.warm,
                             pgk_plan_warmup(app->plan));
     }
+    if (r == 0 && app->rest && app->cache.warm && c->prefetch.enabled) {
+        struct prefetch_parts parts = {&app->loop, c,         &app->bus,   app->symbols,
+                                       app->feed,  app->rest, &app->cache, pgk_plan_warmup(app->plan)};
+        r = prefetch_run_new(&app->prefetch, &parts);
+    }
     if (r == 0) {
-        struct demand_hooks hooks = {on_take, app};
+        struct demand_hooks hooks = {on_take, on_asked, app};
         r = demand_new(&app->demand, app->symbols, app->rest, &hooks);
     }
     if (r == 0)
@@ -505,6 +519,7 @@ static void show_idle(struct app *app)
 static void close_all(struct app *app)
 {
     history_free(app->history);
+    prefetch_run_free(app->prefetch);
     cache_app_close(&app->cache);
     demand_free(app->demand);
     gaps_app_free(app);

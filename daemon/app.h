@@ -15,6 +15,7 @@
 #include "http.h"
 #include "journal_app.h"
 #include "log.h"
+#include "prefetch_run.h"
 #include "replay.h"
 #include "rest.h"
 #include "secret.h"
@@ -53,6 +54,7 @@ struct app {
     struct http *http;
     struct rest *rest; /* NULL: off */
     struct cache_app cache;
+    struct prefetch_run *prefetch; /* NULL: off */
     struct history *history;
     struct demand *demand;
     struct control *control;

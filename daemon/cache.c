@@ -87,6 +87,11 @@ void cache_close(struct cache *c)
     free(c);
 }
 
+const char *cache_place(const struct cache *c)
+{
+    return c->directory;
+}
+
 int cache_directory(char *ret, size_t size)
 {
     static const struct {

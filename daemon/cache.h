@@ -35,6 +35,7 @@ struct cache_options {
 /* Creates the folders. -EACCES, -EROFS, ... when they cannot be written. */
 int cache_open(struct cache **ret, const struct cache_options *options) __attribute__((warn_unused_result));
 void cache_close(struct cache *cache);
+const char *cache_place(const struct cache *cache); /* its directory */
 
 /* Where the cache is when the configuration does not say: $CACHE_DIRECTORY, else $XDG_CACHE_HOME/polygond,
  * else $HOME/.cache/polygond. -ENOENT: none of these. */

@@ -75,6 +75,12 @@ struct config_cache {
     uint32_t max_mb;
 };
 
+struct config_prefetch {
+    bool enabled;
+    uint32_t lead_minutes; /* before the half hour begins */
+    uint32_t symbols;      /* warmed for a half hour at most */
+};
+
 struct config_bus {
     uint32_t symbols; /* limit */
     struct config_bars *bars;
@@ -126,6 +132,7 @@ struct config {
     unsigned clusters_count;
     struct config_rest rest;
     struct config_cache cache;
+    struct config_prefetch prefetch;
     struct config_bus bus;
     struct config_engine engine;
     struct config_control control;

@@ -54,6 +54,10 @@ static const cyaml_schema_field_t cache_fields[] = {
 #define CACHE(kind, key, def, min, max) FIELD_##kind(config_cache, key, min, max)
 #include "config.def"
     CYAML_FIELD_END};
+static const cyaml_schema_field_t prefetch_fields[] = {
+#define PREFETCH(kind, key, def, min, max) FIELD_##kind(config_prefetch, key, min, max)
+#include "config.def"
+    CYAML_FIELD_END};
 static const cyaml_schema_field_t bars_fields[] = {
 #define BARS(kind, key, def, min, max) FIELD_##kind(config_bars, key, min, max)
 #include "config.def"
@@ -94,6 +98,7 @@ static const cyaml_schema_field_t top_fields[] = {
                          CLUSTERS_MAX),
     CYAML_FIELD_MAPPING("rest", CYAML_FLAG_DEFAULT, struct config, rest, rest_fields),
     CYAML_FIELD_MAPPING("cache", CYAML_FLAG_DEFAULT, struct config, cache, cache_fields),
+    CYAML_FIELD_MAPPING("prefetch", CYAML_FLAG_DEFAULT, struct config, prefetch, prefetch_fields),
     CYAML_FIELD_MAPPING("bus", CYAML_FLAG_DEFAULT, struct config, bus, bus_fields),
     CYAML_FIELD_MAPPING("engine", CYAML_FLAG_DEFAULT, struct config, engine, engine_fields),
     CYAML_FIELD_MAPPING("control", CYAML_FLAG_DEFAULT, struct config, control, control_fields),
@@ -123,6 +128,9 @@ const char config_defaults[] =
 #include "config.def"
     "cache:\n"
 #define CACHE(kind, key, def, min, max) "  " LINE(key, def)
+#include "config.def"
+    "prefetch:\n"
+#define PREFETCH(kind, key, def, min, max) "  " LINE(key, def)
 #include "config.def"
     "bus:\n"
     "  bars: [{timespan: 1m, rows: 1000}, {timespan: 1s, rows: 600}]\n"
@@ -187,6 +195,10 @@ static const struct config_row cache_rows[] = {
 #define CACHE(kind, key, def, min, max) ROW(kind, config_cache, key, min, max)
 #include "config.def"
 };
+static const struct config_row prefetch_rows[] = {
+#define PREFETCH(kind, key, def, min, max) ROW(kind, config_prefetch, key, min, max)
+#include "config.def"
+};
 static const struct config_row bus_rows[] = {
 #define BUS(kind, key, def, min, max) ROW(kind, config_bus, key, min, max)
 #include "config.def"
@@ -227,6 +239,7 @@ const struct config_section config_sections[CONFIG_SECTIONS] = {
      CLUSTERS_MAX},
     PLAIN(rest),
     PLAIN(cache),
+    PLAIN(prefetch),
     PLAIN(bus),
     {"bus.bars", ROWS(bars_rows), offsetof(struct config, bus.bars), offsetof(struct config, bus.bars_count),
      sizeof(struct config_bars), bars_defaults, "timespan", BARS_MAX},

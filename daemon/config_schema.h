@@ -43,7 +43,7 @@ struct config_section {
 };
 
 /* In printing order. */
-#define CONFIG_SECTIONS 12
+#define CONFIG_SECTIONS 13
 extern const struct config_section config_sections[CONFIG_SECTIONS];
 
 extern const cyaml_schema_value_t config_schema; /* of struct config *, every key present */

@@ -85,7 +85,11 @@ static void answer(struct demand *d, struct ask *ask)
 
 static void take(struct demand *d, struct ask *ask)
 {
+    const struct symbol *before = symbols_find(d->symbols, ask->name);
+    bool held = before && before->held;
     int r = d->hooks.take(d->hooks.user, &ask->symbol, ask->name, ask->cluster, ask->topics);
+    if (r >= 0)
+        d->hooks.asked(d->hooks.user, ask->symbol, held);
     if (r == -ENOSPC) {
         refuse(d, ask, "limit", "the symbol limit (bus.symbols) is reached");
     } else if (r == -ENODEV) {

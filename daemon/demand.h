@@ -16,6 +16,8 @@ struct demand_hooks {
     /* Takes a symbol in with these topics (0: the cluster's own): 0 and the symbol, -ENOSPC, -ENODEV (cluster
      * not configured), ... */
     int (*take)(void *user, struct symbol **ret, const char *name, enum pgd_cluster cluster, uint32_t topics);
+    /* A client asked for a symbol that can be had; `held`: it was held before. */
+    void (*asked)(void *user, const struct symbol *symbol, bool held);
     void *user;
 };
 

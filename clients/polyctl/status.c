@@ -39,9 +39,11 @@ static bool split_pair(struct pair *ret, const char *line)
     return sscanf(line, "%15s %47s %15s %31s", ret->cluster, ret->symbol, ret->topic, ret->state) >= 3;
 }
 
-/* What became of all that was received, over streams and REST together. */
+/* What became of all that was received, over streams and REST together; how often cache and prefetch had what
+ * was wanted. */
 struct account {
     uint64_t received, published, duplicate, refused, waiting, gaps_open;
+    uint64_t cache_hits, cache_misses, prefetch_hits, prefetch_misses;
 };
 
 static struct account account_of(const struct pgd_client *client)
@@ -51,12 +53,13 @@ static struct account account_of(const struct pgd_client *client)
         size_t at;
     } parts[] = {
 #define X(counter, member) {#counter, offsetof(struct account, member)}
-        X(events_received, received), X(rest_rows, received),         X(events_published, published),
-        X(rest_published, published), X(events_duplicate, duplicate), X(rest_duplicate, duplicate),
-        X(events_malformed, refused), X(events_refused, refused),     X(events_unwanted, refused),
-        X(events_too_old, refused),   X(events_counted, refused),     X(events_unknown, refused),
-        X(rest_bad_rows, refused),    X(rest_too_old, refused),       X(rest_unwanted, refused),
-        X(events_waiting, waiting),   X(gaps_open, gaps_open)};
+        X(events_received, received),  X(rest_rows, received),          X(events_published, published),
+        X(rest_published, published),  X(events_duplicate, duplicate),  X(rest_duplicate, duplicate),
+        X(events_malformed, refused),  X(events_refused, refused),      X(events_unwanted, refused),
+        X(events_too_old, refused),    X(events_counted, refused),      X(events_unknown, refused),
+        X(rest_bad_rows, refused),     X(rest_too_old, refused),        X(rest_unwanted, refused),
+        X(events_waiting, waiting),    X(gaps_open, gaps_open),         X(cache_hits, cache_hits),
+        X(cache_misses, cache_misses), X(prefetch_hits, prefetch_hits), X(prefetch_misses, prefetch_misses)};
 #undef X
     struct account a = {0};
     struct pgd_counter counter;
@@ -76,6 +79,16 @@ static unsigned account_cells(struct cell *c, const struct account *a)
     c[n++] = CELL_U("refused", a->refused);
     c[n++] = CELL_U("waiting", a->waiting);
     c[n++] = CELL_U("gaps_open", a->gaps_open);
+    return n;
+}
+
+static unsigned cache_cells(struct cell *c, const struct account *a)
+{
+    unsigned n = 0;
+    c[n++] = CELL_U("hits", a->cache_hits);
+    c[n++] = CELL_U("misses", a->cache_misses);
+    c[n++] = CELL_U("prefetch_hits", a->prefetch_hits);
+    c[n++] = CELL_U("prefetch_misses", a->prefetch_misses);
     return n;
 }
 
@@ -152,6 +165,8 @@ static void print_json(const struct pgd_client *client, const struct pgd_status 
     struct account account = account_of(client);
     printf(",\"account\":{");
     json_cells(stdout, cells, account_cells(cells, &account));
+    printf("},\"cache\":{");
+    json_cells(stdout, cells, cache_cells(cells, &account));
     printf("},\"connections\":[");
     for (unsigned i = 1; i < PGD_CLUSTERS; i++) {
         if (!conn_get(client, i, &conn))
@@ -225,6 +240,10 @@ static void print_account(const struct pgd_client *client)
     snprintf(text, sizeof text, "%llu open%s", (unsigned long long)a.gaps_open,
              a.gaps_open ? " (polyctl gaps)" : "");
     line("gaps", text);
+    snprintf(text, sizeof text, "%llu series had, %llu not; prefetch %llu symbols guessed, %llu not",
+             (unsigned long long)a.cache_hits, (unsigned long long)a.cache_misses,
+             (unsigned long long)a.prefetch_hits, (unsigned long long)a.prefetch_misses);
+    line("cache", text);
 }
 
 static void print_conn(const struct pgd_conn *conn)

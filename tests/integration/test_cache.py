@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A start takes from the cache what REST said before, and asks for no more than what is new."""
 import calendar
+import gzip
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import time
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(__file__))
-from harness import Place, check, main, until  # noqa: E402
+from harness import BUILD, Place, check, main, until  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SATURDAY = calendar.timegm((2026, 7, 18, 16, 0, 0))  # noon in New York: nothing trades
@@ -144,6 +145,66 @@ def room_is_bounded():
         check(m.restart()["cache_hits"] > 0, "what was left serves")
 
 
+def import_then_start():
+    with Place() as place:
+        m = Market(place, SATURDAY, ("AAPL",), enabled=False)
+        page = m.sim.get("/v2/aggs/ticker/AAPL/range/1/minute/%d/%d" % ((SATURDAY - 12 * 86400) * 1000, SATURDAY * 1000), limit=50000)
+        path = place.folder / "minute_aggs.csv.gz"
+        with gzip.open(path, "wt") as f:
+            f.write("ticker,volume,open,close,high,low,window_start,transactions\n")
+            for b in page["results"]:
+                f.write("AAPL,%r,%r,%r,%r,%r,%d,%d\n" % (b["v"], b["o"], b["c"], b["h"], b["l"], b["t"] * 10**6, b["n"]))
+            f.write("AAPL,oops\n")
+        m.daemon.stop()
+        m.daemon.remove()
+        m.daemon.config.write_text(m.daemon.config.read_text().replace('"enabled": false', '"enabled": true'))
+        r = subprocess.run([BUILD / "polyctl", "import", "--config", m.daemon.config, path], capture_output=True, text=True)
+        rows = len(page["results"])
+        check(r.returncode == 0 and "imported 1 file: %d rows" % rows in r.stdout, "the file goes in: " + r.stdout + r.stderr)
+        check("line %d: not as many fields" % (rows + 2) in r.stderr, "but for its last line")
+        r = subprocess.run([BUILD / "polyctl", "import", "--strict", "--config", m.daemon.config, path], capture_output=True, text=True)
+        check(r.returncode == 6, "--strict ends with 6")
+        m.daemon.start()
+        m.daemon.until_live("AAPL")
+        until(lambda: m.daemon.counters().get("cache_hits") == 1, "the minutes come from the cache")
+        c = m.daemon.counters()
+        check(c["rest_requests"] == 1, "REST is asked for the seconds alone: %d" % c["rest_requests"])
+        got = m.daemon.ctl("get", "AAPL", "-n", 900, "--csv").stdout.splitlines()[1:]
+        want = {b["t"]: b for b in page["results"]}
+        check(len(got) == 900 and all(float(line.split(",")[6]) == want[int(line.split(",")[2])]["c"] for line in got),
+              "and are the exchange's")
+
+
+def prefetch_learns():
+    with Place() as place:
+        tuesday = calendar.timegm((2026, 7, 14, 13, 35, 0))  # 09:35 in New York
+        m = Market(place, tuesday, ("AAPL",))
+        ask = lambda: m.daemon.ctl("subscribe", "SPY", "-n", 1, "--timeout", 20)
+        check(ask().returncode == 0, "a client asks for SPY at 09:35")
+        until(lambda: m.daemon.counters()["prefetch_misses"] == 1, "nobody had guessed")
+        check(m.daemon.status()["cache"]["prefetch_misses"] == 1, "status says so")
+        m.daemon.stop()
+        m.daemon.remove()
+        check((m.folder / ("prefetch." + m.daemon.instance)).exists(), "it is remembered on disk")
+        m.daemon.env = m.clock(tuesday + 86400 - 40 * 60)  # Wednesday, 08:55
+        m.daemon.start()
+        m.daemon.until_live("AAPL")
+        time.sleep(1.5)
+        check(m.daemon.counters()["prefetch_warmed"] == 0, "at 08:55 nothing is expected yet")
+        m.daemon.stop()
+        m.daemon.remove()
+        m.daemon.env = m.clock(tuesday + 86400 - 33 * 60)  # 09:02
+        m.daemon.start()
+        m.daemon.until_live("AAPL")
+        until(lambda: m.daemon.counters()["prefetch_warmed"] == 2, "at 09:02 SPY is fetched for half past nine")
+        before = m.daemon.counters()
+        check("SPY" not in m.daemon.symbols(), "but not held")
+        check(ask().returncode == 0, "the client comes")
+        until(lambda: m.daemon.counters()["prefetch_hits"] == 1, "and it was guessed")
+        c = m.daemon.counters()
+        check(c["prefetch_misses"] == 0 and c["cache_hits"] >= before["cache_hits"] + 2, "its rows were in the cache")
+
+
 def a_cache_that_cannot_be_had():
     with Place() as place:
         m = Market.__new__(Market)
@@ -156,4 +217,5 @@ def a_cache_that_cannot_be_had():
 
 
 if __name__ == "__main__":
-    main(warm_restart_without_a_request, only_what_is_new, damage_is_found_and_mended, room_is_bounded, a_cache_that_cannot_be_had)
+    main(warm_restart_without_a_request, only_what_is_new, damage_is_found_and_mended, room_is_bounded, import_then_start,
+         prefetch_learns, a_cache_that_cannot_be_had)
