@@ -99,7 +99,7 @@ static int choose(struct pgk_engine *engine, const struct pgk_engine_options *op
 int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
                    const struct pgk_engine_options *options, char *why, size_t why_size)
 {
-    struct pgk_engine *engine;
+    struct pgk_engine *engine = NULL;
     char text[256] = "";
     int rc = new_cpu(&engine, plan, options, why, why_size);
     if (rc != 0)
