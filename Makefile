@@ -213,7 +213,7 @@ help:
 	@echo 'make bench      figures as JSON lines; also bench-ring bench-feed bench-engine'
 	@echo 'make cross      builds for aarch64 and runs the unit tests under qemu-user'
 	@echo 'make install    DESTDIR= PREFIX=/usr/local'
-	@echo 'make chaos cuts fuzz-long     the long campaigns; see docs/testing.md'
+	@echo 'make chaos cuts fuzz-long values-long   the long campaigns; see docs/testing.md'
 	@echo 'V=release|debug|asan|tsan|fuzz  CC=gcc|clang  O=build'
 
 demo:
@@ -263,7 +263,7 @@ tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN) $(FAKES)
 
 # What only a GPU can show: the engine's tests, its bits against the CPU's, its speed, and the sanitizer, on this machine's GPU.
-ENGINE_TESTS := unit/test_indicators unit/test_engine unit/test_engine_race property/prop_engine
+ENGINE_TESTS := unit/test_indicators unit/test_values unit/test_engine unit/test_engine_race property/prop_engine
 .PHONY: check-gpu
 check-gpu:
 	@$(MAKE) --no-print-directory -s -j2 V=release tests $(O)/release/tests/bench/bench_gpu
@@ -289,12 +289,15 @@ bench-feed: bench-build
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
 
 # The long campaigns.
-.PHONY: chaos cuts fuzz-long cross format install clean
+.PHONY: chaos cuts fuzz-long values-long cross format install clean
 cuts: all
 	ALL=1 BUILD=$(B) $(PYTHON) tests/integration/test_cuts.py
 
 chaos: all tests
 	BUILD=$(B) ROUNDS=$(or $(ROUNDS),200) $(PYTHON) tests/chaos/test_kill.py
+
+values-long: $(B)/tests/unit/test_values
+	ROWS=$(or $(ROWS),10000000) $<
 
 FUZZ_SECONDS ?= 3600
 fuzz-long:

@@ -138,17 +138,20 @@ static void compare_bits(const struct world *w)
 static void compare_reference(const struct world *w)
 {
     long double *want = calloc(w->count + 1, sizeof *want);
+    double *scale = calloc(w->count + 1, sizeof *scale);
+    ref_scales(w->bars, w->count, scale);
     for (uint32_t j = 0; j < w->segment.geo.columns; j++) {
         const char *name = pgk_plan_name(w->plan, j);
         assert_true(ref_column(name, w->bars, w->count, w->session, want));
         for (uint64_t i = ref_oldest(&w->segment); i < w->count; i++) {
             double got = ref_value(&w->segment, 0, i, j);
-            if (!ref_agrees(name, w->bars, i, want[i], got))
+            if (!ref_agrees(name, scale[i], want[i], got))
                 fail_msg("seed %llu row %llu of %zu, %s: %.17g, reference %.17Lg", (unsigned long long)seed,
                          (unsigned long long)i, w->count, name, got, want[i]);
         }
     }
     free(want);
+    free(scale);
 }
 
 static void history(uint32_t capacity, uint64_t reach, double price, bool no_volume, enum pgd_session session,

@@ -248,18 +248,22 @@ static void ref_stoch_d(const struct input *in, real *ret)
 
 /* ------------------------------------------------------------------------------------------------ volumes */
 
+/* Whole millionths, which a long double holds exactly as far as 64 bits go; beyond there is no value any
+ * more. */
 static void ref_obv(const struct input *in, real *ret)
 {
-    long long balance = 0;
-    for (size_t i = 0; i < in->count; i++) {
+    const real most = (real)INT64_MAX;
+    real balance = 0;
+    for (size_t i = 0; i < in->count && fabsl(balance) <= most; i++) {
         if (isnan(in->bars[i].v))
             continue;
-        long long micro = llround(in->bars[i].v * 1e6);
+        real micro = roundl((real)in->bars[i].v * 1000000);
         if (i == 0 || in->bars[i].c > in->bars[i - 1].c)
             balance += micro;
         else if (in->bars[i].c < in->bars[i - 1].c)
             balance -= micro;
-        ret[i] = (real)balance / 1000000;
+        if (fabsl(balance) <= most)
+            ret[i] = balance / 1000000;
     }
 }
 
@@ -315,21 +319,32 @@ static int64_t nth_sunday(int year, int month, int nth, int hour)
     return found;
 }
 
-static struct tm new_york(int64_t t_ms)
+/* Daylight time of a year. */
+struct summer {
+    int year;
+    int64_t from, to;
+};
+
+static struct tm new_york(int64_t t_ms, struct summer *summer)
 {
     time_t t = (time_t)(t_ms / 1000);
     struct tm utc;
     (void)gmtime_r(&t, &utc);
     int year = utc.tm_year + 1900;
-    int64_t from = year >= 2007 ? nth_sunday(year, 3, 2, 7) : nth_sunday(year, 4, year >= 1987 ? 1 : 0, 7);
-    int64_t to = year >= 2007 ? nth_sunday(year, 11, 1, 6) : nth_sunday(year, 10, 0, 6);
-    time_t local = t - (t >= from && t < to ? 4 : 5) * 3600;
+    if (year != summer->year) {
+        summer->year = year;
+        summer->from =
+            year >= 2007 ? nth_sunday(year, 3, 2, 7) : nth_sunday(year, 4, year >= 1987 ? 1 : 0, 7);
+        summer->to = year >= 2007 ? nth_sunday(year, 11, 1, 6) : nth_sunday(year, 10, 0, 6);
+    }
+    time_t local = t - (t >= summer->from && t < summer->to ? 4 : 5) * 3600;
     (void)gmtime_r(&local, &utc);
     return utc;
 }
 
 /* Day a bar counts for, or -1. */
-static int session_day(const struct input *in, size_t i, int open_minute, int close_minute)
+static int session_day(const struct input *in, size_t i, int open_minute, int close_minute,
+                       struct summer *summer)
 {
     struct tm tm;
     time_t t = (time_t)(in->bars[i].t / 1000);
@@ -337,17 +352,18 @@ static int session_day(const struct input *in, size_t i, int open_minute, int cl
         (void)gmtime_r(&t, &tm);
         return tm.tm_year * 1000 + tm.tm_yday;
     }
-    tm = new_york(in->bars[i].t);
+    tm = new_york(in->bars[i].t, summer);
     int minute = tm.tm_hour * 60 + tm.tm_min;
     return minute >= open_minute && minute < close_minute ? tm.tm_year * 1000 + tm.tm_yday : -1;
 }
 
 static void vwap_session(const struct input *in, real *ret, int open_minute, int close_minute)
 {
+    struct summer summer = {0};
     int day = -1;
     real flow = 0, volume = 0;
     for (size_t i = 0; i < in->count; i++) {
-        int now = session_day(in, i, open_minute, close_minute);
+        int now = session_day(in, i, open_minute, close_minute, &summer);
         if (now != day)
             flow = volume = 0;
         day = now;
@@ -430,7 +446,23 @@ static bool starts_with(const char *name, const char *stem)
     return strncmp(name, stem, strlen(stem)) == 0;
 }
 
-bool ref_agrees(const char *name, const struct pgd_bar *bars, size_t at, long double want, double got)
+/* The largest high of the last 300 rows: candidates are kept in a ring, each lower than those before
+ * it. */
+void ref_scales(const struct pgd_bar *bars, size_t count, double *ret)
+{
+    enum { scale_rows = 300, ring = 512 };
+    size_t rows[ring], first = 0, end = 0;
+    for (size_t i = 0; i < count; i++) {
+        while (end > first && fabs(bars[rows[(end - 1) % ring]].h) <= fabs(bars[i].h))
+            end--;
+        rows[end++ % ring] = i;
+        if (rows[first % ring] + scale_rows < i)
+            first++;
+        ret[i] = fabs(bars[rows[first % ring]].h);
+    }
+}
+
+bool ref_agrees(const char *name, double scale, long double want, double got)
 {
     if (isnan(want) || isnan(got))
         return isnan(want) && isnan(got);
@@ -438,8 +470,5 @@ bool ref_agrees(const char *name, const struct pgd_bar *bars, size_t at, long do
         return fabsl(want - (real)got) <= (real)(nextafter(fabs(got), INFINITY) - fabs(got)) * 0.5001L;
     if (starts_with(name, "rsi") || starts_with(name, "stoch") || starts_with(name, "mfi"))
         return fabsl(want - (real)got) <= 1e-9L;
-    real scale = 0;
-    for (size_t i = at > 300 ? at - 300 : 0; i <= at; i++)
-        scale = fmaxl(scale, fabsl((real)bars[i].h));
-    return fabsl(want - (real)got) <= 1e-12L * scale;
+    return fabsl(want - (real)got) <= 1e-12L * fmaxl((real)scale, fabsl(want));
 }

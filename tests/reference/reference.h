@@ -14,9 +14,13 @@
 bool ref_column(const char *name, const struct pgd_bar *bars, size_t count, enum pgd_session session,
                 long double *ret);
 
-/* True when `got` is as good as it must be for row `at`: NaN where `want` is; price-like within 1e-12 of the
- * local price scale, oscillators within 1e-9 points, OBV the nearest double. */
-bool ref_agrees(const char *name, const struct pgd_bar *bars, size_t at, long double want, double got);
+/* The local price scale of every row: the largest high of the last 300. */
+void ref_scales(const struct pgd_bar *bars, size_t count, double *ret);
+
+/* True when `got` is as good as it must be: NaN where `want` is; price-like within 1e-12 of the local price
+ * scale, or of `want` where an outlier has left that larger than the prices around; oscillators within 1e-9
+ * points; OBV the nearest double. */
+bool ref_agrees(const char *name, double scale, long double want, double got);
 
 /* Random bars: gaps, flat runs of 700 rows, no volume, fractional volumes, `vw` absent, prices around
  * `price`, an outlier of 10^6 times now and then, starts that run through trading days. */

@@ -159,25 +159,30 @@ static struct pgk_engine *engine_of(const struct pgk_engine_options *options, co
     return engine;
 }
 
-struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)
+struct pgk_engine_options ref_options(void)
 {
     const char *kind = getenv("TEST_ENGINE");
-    struct pgk_engine_options options = {.kind = PGK_CPU};
-    if (kind != NULL && strcmp(kind, "cuda") == 0)
-        options = (struct pgk_engine_options){.kind = PGK_CUDA,
-                                              .cuda_driver = getenv("TEST_CUDA_DRIVER"),
-                                              .cuda_rtc = getenv("TEST_CUDA_RTC"),
-                                              .cuda_tasks = 1};
+    if (kind == NULL || strcmp(kind, "cuda") != 0)
+        return (struct pgk_engine_options){.kind = PGK_CPU};
+    return (struct pgk_engine_options){.kind = PGK_CUDA,
+                                       .cuda_driver = getenv("TEST_CUDA_DRIVER"),
+                                       .cuda_rtc = getenv("TEST_CUDA_RTC"),
+                                       .cuda_tasks = 1};
+}
+
+struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)
+{
+    const struct pgk_engine_options options = ref_options();
     return engine_of(&options, plan, segment);
 }
 
-void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
-                size_t count, uint32_t capacity, enum pgd_session session)
+static void stream(struct ref_segment *ret, const struct pgk_engine_options *options,
+                   const struct pgk_plan *plan, const struct pgd_bar *bars, size_t count, uint32_t capacity,
+                   enum pgd_session session)
 {
     ref_segment_init(ret, plan, 1, capacity, 16, false);
     ref_open(ret, 0, session);
-    const struct pgk_engine_options cpu = {.kind = PGK_CPU};
-    struct pgk_engine *engine = engine_of(&cpu, plan, ret);
+    struct pgk_engine *engine = engine_of(options, plan, ret);
     for (size_t i = 0; i < count; i++) {
         struct pgk_change change = {.from = i, .end = i + 1};
         (void)ref_append(ret, 0, &bars[i]);
@@ -185,6 +190,20 @@ void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const stru
             abort();
     }
     pgk_engine_free(engine);
+}
+
+void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
+                size_t count, uint32_t capacity, enum pgd_session session)
+{
+    const struct pgk_engine_options cpu = {.kind = PGK_CPU};
+    stream(ret, &cpu, plan, bars, count, capacity, session);
+}
+
+void ref_stream_tested(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
+                       size_t count, uint32_t capacity, enum pgd_session session)
+{
+    const struct pgk_engine_options options = ref_options();
+    stream(ret, &options, plan, bars, count, capacity, session);
 }
 
 uint64_t ref_oldest(const struct ref_segment *segment)

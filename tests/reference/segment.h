@@ -45,15 +45,19 @@ double ref_value(const struct ref_segment *segment, uint32_t series, uint64_t in
 /* True when the unit of row `index` says it belongs to the bar that is there. */
 bool ref_fresh(const struct ref_segment *segment, uint32_t series, uint64_t index);
 
-/* An engine that is bound to the segment, as segment 0: the CPU's, or what the environment says:
- * TEST_ENGINE=cuda, with TEST_CUDA_DRIVER and TEST_CUDA_RTC for libraries other than the system's. Aborts
- * when there is none. */
+/* The engine under test: the CPU's, or what the environment says: TEST_ENGINE=cuda, with TEST_CUDA_DRIVER and
+ * TEST_CUDA_RTC for libraries other than the system's. */
+struct pgk_engine_options ref_options(void);
+
+/* One that is bound to the segment, as segment 0. Aborts when there is none. */
 struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment);
 
-/* Streams a history, one bar at a time, through a fresh CPU engine over a fresh segment of the given
- * capacity: what any other way to the same history must equal bit for bit. */
+/* Streams a history, one bar at a time, through a fresh engine over a fresh segment of the given capacity:
+ * the CPU's, which any other way to the same history must equal bit for bit, or the one under test. */
 void ref_stream(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
                 size_t count, uint32_t capacity, enum pgd_session session);
+void ref_stream_tested(struct ref_segment *ret, const struct pgk_plan *plan, const struct pgd_bar *bars,
+                       size_t count, uint32_t capacity, enum pgd_session session);
 
 /* First held row of series 0 whose units are not its bar's, or not those of `want`; head when all are. */
 uint64_t ref_difference(const struct ref_segment *got, const struct ref_segment *want);

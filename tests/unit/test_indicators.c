@@ -26,7 +26,7 @@ static void compute_all(struct fixture *f, const char *name, const struct pgd_ba
     char err[128] = "";
     if (pgk_plan_new(&f->plan, &name, 1, err, sizeof err) != 0)
         fail_msg("%s", err);
-    ref_stream(&f->segment, f->plan, bars, count, 64, session);
+    ref_stream_tested(&f->segment, f->plan, bars, count, 64, session);
     f->count = count;
 }
 
