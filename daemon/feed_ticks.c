@@ -87,9 +87,9 @@ int feed_ticks_new(struct feed *f, enum feed_tick kind)
 {
     struct pgd_tape_segment *segment = kind == FEED_TRADES ? &f->bus->trades : &f->bus->quotes;
     uint64_t keys = KEYS_A_SLOT * (segment->writer.mask + 1);
-    int r = seen_new(&f->live[kind], (uint32_t)(keys < UINT32_MAX / 2 ? keys : UINT32_MAX / 2));
+    int r = seen_new(&f->live[kind], (uint32_t)(keys < SEEN_KEYS_MAX ? keys : SEEN_KEYS_MAX));
     if (r == 0)
-        r = seen_new(&f->filled[kind], (uint32_t)(keys < UINT32_MAX / 2 ? keys : UINT32_MAX / 2));
+        r = seen_new(&f->filled[kind], (uint32_t)(keys < SEEN_KEYS_MAX ? keys : SEEN_KEYS_MAX));
     if (r == 0 && segment->map.adopted)
         adopt(f, kind, segment);
     return r;

@@ -4,36 +4,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAYS 4u
-#define LINE 64u
+#define LINE     64u
+#define AHEAD    8u /* keys whose places in the index are fetched before they go */
+#define KEYS_MIN 64u
 
-struct set {
-    struct seen_key keys[WAYS]; /* newest first; a 0: none */
+/* One place of the index: half of the hash, and which key it is. Linear probing over twice as many places as
+ * keys; what is removed is filled from behind, so no search meets a grave. */
+struct place {
+    uint32_t hash;
+    uint32_t at; /* 1 + the key's place in the ring; 0: free */
 };
 
 struct seen {
-    struct set *sets;
-    uint64_t mask;
+    struct seen_key *ring; /* a 0: taken, or not used yet */
+    struct place *index;
+    uint32_t ring_mask;
+    uint32_t index_mask;
+    uint32_t next; /* where the next key goes, and the oldest one is */
     bool used;
 };
-
-_Static_assert(sizeof(struct set) == LINE, "a set is a cache line");
 
 int seen_new(struct seen **ret, uint32_t keys)
 {
     struct seen *s = calloc(1, sizeof *s);
     if (!s)
         return -ENOMEM;
-    uint64_t sets = 64;
-    while (sets * WAYS < keys)
-        sets *= 2;
-    s->mask = sets - 1;
-    s->sets = aligned_alloc(LINE, sets * sizeof *s->sets);
-    if (!s->sets) {
-        free(s);
+    size_t size = KEYS_MIN;
+    while (size < keys && size < SEEN_KEYS_MAX)
+        size *= 2;
+    s->ring_mask = (uint32_t)(size - 1);
+    s->index_mask = (uint32_t)(2 * size - 1);
+    s->ring = aligned_alloc(LINE, size * sizeof *s->ring);
+    s->index = aligned_alloc(LINE, 2 * size * sizeof *s->index);
+    if (!s->ring || !s->index) {
+        seen_free(s);
         return -ENOMEM;
     }
-    memset(s->sets, 0, sets * sizeof *s->sets);
+    memset(s->ring, 0, size * sizeof *s->ring);
+    memset(s->index, 0, 2 * size * sizeof *s->index);
     *ret = s;
     return 0;
 }
@@ -42,12 +50,13 @@ void seen_free(struct seen *s)
 {
     if (!s)
         return;
-    free(s->sets);
+    free(s->ring);
+    free(s->index);
     free(s);
 }
 
-/* Murmur3's finalizer over both words: neighbouring ids go to distant sets. */
-static struct set *set_of(const struct seen *s, struct seen_key key)
+/* Murmur3's finalizer over both words: neighbouring ids go to distant places. */
+static uint32_t hash_of(struct seen_key key)
 {
     uint64_t h = key.b ^ key.a * UINT64_C(0x9e3779b97f4a7c15);
     h ^= h >> 33;
@@ -55,38 +64,77 @@ static struct set *set_of(const struct seen *s, struct seen_key key)
     h ^= h >> 33;
     h *= UINT64_C(0xc4ceb9fe1a85ec53);
     h ^= h >> 33;
-    return &s->sets[h & s->mask];
+    return (uint32_t)h;
 }
 
-static unsigned find(const struct set *set, struct seen_key key)
+/* Where in the index the key is, or the free place its search ends at. */
+static uint32_t find(const struct seen *s, struct seen_key key, uint32_t hash)
 {
-    unsigned i = 0;
-    while (i < WAYS && (set->keys[i].a != key.a || set->keys[i].b != key.b))
-        i++;
-    return i;
+    uint32_t i = hash & s->index_mask;
+    for (;; i = (i + 1) & s->index_mask) {
+        struct place p = s->index[i];
+        if (p.at == 0)
+            return i;
+        if (p.hash == hash && s->ring[p.at - 1].a == key.a && s->ring[p.at - 1].b == key.b)
+            return i;
+    }
+}
+
+/* Frees a place, and moves up those behind it that would no longer be found. */
+static void clear(struct seen *s, uint32_t hole)
+{
+    uint32_t mask = s->index_mask, i = hole;
+    for (;;) {
+        i = (i + 1) & mask;
+        struct place p = s->index[i];
+        if (p.at == 0)
+            break;
+        if (((i - p.hash) & mask) >= ((i - hole) & mask)) { /* its home is not behind the hole */
+            s->index[hole] = p;
+            hole = i;
+        }
+    }
+    s->index[hole].at = 0;
+}
+
+static void forget_oldest(struct seen *s)
+{
+    struct seen_key *oldest = &s->ring[s->next];
+    if (oldest->a == 0)
+        return;
+    uint32_t i = hash_of(*oldest) & s->index_mask;
+    while (s->index[i].at != s->next + 1)
+        i = (i + 1) & s->index_mask;
+    clear(s, i);
+    oldest->a = 0;
 }
 
 bool seen_has(const struct seen *s, struct seen_key key)
 {
-    return find(set_of(s, key), key) < WAYS;
+    return s->index[find(s, key, hash_of(key))].at != 0;
 }
 
 void seen_put(struct seen *s, struct seen_key key)
 {
-    struct set *set = set_of(s, key);
-    memmove(&set->keys[1], &set->keys[0], (WAYS - 1) * sizeof set->keys[0]);
-    set->keys[0] = key;
+    forget_oldest(s);
+    struct seen_key soon = s->ring[(s->next + AHEAD) & s->ring_mask];
+    __builtin_prefetch(&s->index[hash_of(soon) & s->index_mask], 1);
+    uint32_t hash = hash_of(key), i = hash & s->index_mask;
+    while (s->index[i].at != 0)
+        i = (i + 1) & s->index_mask;
+    s->ring[s->next] = key;
+    s->index[i] = (struct place){.hash = hash, .at = s->next + 1};
+    s->next = (s->next + 1) & s->ring_mask;
     s->used = true;
 }
 
 bool seen_take(struct seen *s, struct seen_key key)
 {
-    struct set *set = set_of(s, key);
-    unsigned i = find(set, key);
-    if (i == WAYS)
+    uint32_t i = find(s, key, hash_of(key));
+    if (s->index[i].at == 0)
         return false;
-    memmove(&set->keys[i], &set->keys[i + 1], (WAYS - 1 - i) * sizeof set->keys[0]);
-    set->keys[WAYS - 1] = (struct seen_key){0, 0};
+    s->ring[s->index[i].at - 1].a = 0;
+    clear(s, i);
     return true;
 }
 

@@ -1,13 +1,15 @@
-/* daemon/seen.h - which records were published lately: a bounded memory of exact identities.
+/* daemon/seen.h - which records were published lately: the last so many exact identities.
  *
- * Sets of four in one cache line, the oldest of a set goes first. So a record is remembered for about as many
- * others as the table has keys: one that is sent twice, or that REST has as well as the stream, is recognised
- * within that distance and never mistaken for another. Allocates at the start only. Pure. */
+ * A ring of them in the order they came, and an index over it. A record is remembered for exactly as many
+ * others as there are keys: one that is sent twice, or that REST has as well as the stream, is recognised
+ * within that distance, always, and never mistaken for another. Allocates at the start only. Pure. */
 #ifndef DAEMON_SEEN_H
 #define DAEMON_SEEN_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define SEEN_KEYS_MAX (1u << 28)
 
 struct seen;
 
@@ -16,7 +18,7 @@ struct seen_key {
     uint64_t b;
 };
 
-/* At least `keys` keys. -ENOMEM. */
+/* `keys`, rounded up to a power of two, SEEN_KEYS_MAX at most; 32 bytes each. -ENOMEM. */
 int seen_new(struct seen **ret, uint32_t keys) __attribute__((warn_unused_result));
 void seen_free(struct seen *seen);
 

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -20,25 +22,53 @@ static void test_remembers_and_forgets(void **state)
     enum { KEYS = 4096 };
     assert_int_equal(seen_new(&seen, KEYS), 0);
     assert_true(seen_empty(seen));
-    for (uint64_t i = 0; i < KEYS / 4; i++) {
+    for (uint64_t i = 0; i < 10 * KEYS; i++) {
         assert_false(seen_has(seen, key(i % 7, i)));
         seen_put(seen, key(i % 7, i));
+        if (i >= KEYS - 1)
+            assert_true(seen_has(seen, key((i - KEYS + 1) % 7, i - KEYS + 1))); /* the oldest one kept */
+        if (i >= KEYS)
+            assert_false(seen_has(seen, key((i - KEYS) % 7, i - KEYS)));
+        assert_false(seen_has(seen, key(i % 7 + 1, i)));
     }
     assert_false(seen_empty(seen));
-    unsigned kept = 0;
-    for (uint64_t i = 0; i < KEYS / 4; i++)
-        kept += seen_has(seen, key(i % 7, i));
-    assert_true(kept > KEYS / 4 - KEYS / 64); /* few sets overflow at a quarter of the room */
-    for (uint64_t i = 0; i < 16; i++)
-        seen_put(seen, key(9, i));
-    for (uint64_t i = 0; i < 16; i++) { /* the newest are always there */
-        assert_true(seen_has(seen, key(9, i)));
-        assert_false(seen_has(seen, key(10, i)));
-        assert_false(seen_has(seen, key(9, i + 16)));
+    seen_free(seen);
+}
+
+/* Against the plain list of what was put in and not taken: the same answers, whatever the order. */
+static void test_random(void **state)
+{
+    (void)state;
+    enum { KEYS = 64, RANGE = 96, STEPS = 300000 };
+    uint64_t seed = (uint64_t)time(NULL), list[KEYS], next = 0;
+    print_message("seed %llu\n", (unsigned long long)seed);
+    uint64_t x = seed | 1;
+    struct seen *seen;
+    assert_int_equal(seen_new(&seen, KEYS), 0);
+    memset(list, 0, sizeof list);
+    for (unsigned step = 0; step < STEPS; step++) {
+        x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+        uint64_t value = 1 + (x >> 20) % RANGE;
+        unsigned there = 0;
+        uint64_t *one = NULL;
+        for (unsigned i = 0; i < KEYS; i++)
+            if (list[i] == value) {
+                there++;
+                one = &list[i];
+            }
+        if (there > 1 ||
+            x % 3 != 0) { /* of several that are alike, it is nobody's matter which one is taken */
+            assert_int_equal(seen_has(seen, key(value, 1)), there != 0);
+        } else {
+            assert_int_equal(seen_take(seen, key(value, 1)), there != 0);
+            if (one != NULL)
+                *one = 0;
+        }
+        if (x % 5 != 0) {
+            seen_put(seen, key(value, 1));
+            list[next++ % KEYS] = value;
+        }
     }
-    for (uint64_t i = 0; i < 100 * KEYS; i++)
-        seen_put(seen, key(3, i + 1000000));
-    assert_false(seen_has(seen, key(9, 0))); /* bounded: long gone */
     seen_free(seen);
 }
 
@@ -61,6 +91,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_remembers_and_forgets),
+        cmocka_unit_test(test_random),
         cmocka_unit_test(test_counts_those_that_are_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
