@@ -17,10 +17,13 @@ static uint64_t odd_stride(uint64_t n)
     return ((align_unit(n) / PGD_UNIT) | 1) * PGD_UNIT;
 }
 
-static uint64_t geometry_make(struct pgd_bars_geometry *geo, const struct pgk_plan *plan, uint32_t series,
-                              uint32_t capacity)
+uint64_t pgk_table_layout(struct pgd_bars_geometry *ret, const struct pgk_plan *plan, uint32_t series,
+                          uint32_t capacity)
 {
-    *geo = (struct pgd_bars_geometry){.timespan = "1m",
+    if (series == 0 || series > PGD_SERIES_LIMIT || capacity < pgk_plan_capacity(plan) ||
+        capacity > PGD_CAPACITY_LIMIT)
+        return 0;
+    *ret = (struct pgd_bars_geometry){.timespan = "1m",
                                       .span_ms = 60000,
                                       .series_max = series,
                                       .capacity = capacity,
@@ -30,24 +33,23 @@ static uint64_t geometry_make(struct pgd_bars_geometry *geo, const struct pgk_pl
                                       .state_size = (uint32_t)pgk_plan_state_size(plan),
                                       .state_slots = capacity / STATE_EVERY + 2,
                                       .state_every = STATE_EVERY};
-    geo->unit_size = (uint32_t)align_unit((geo->columns + 1) * sizeof(double));
-    geo->unit_stride = geo->unit_size;
-    uint64_t bars = align_unit((uint64_t)capacity * geo->bar_stride);
-    geo->rows_stride = odd_stride(bars + (uint64_t)capacity * geo->unit_stride);
-    geo->state_stride = odd_stride((uint64_t)geo->state_slots * geo->state_size);
-    geo->bar_offset = align_unit(series * geo->series_stride);
-    geo->unit_offset = geo->bar_offset + bars;
-    geo->state_offset = geo->bar_offset + series * geo->rows_stride;
-    return geo->state_offset + series * geo->state_stride;
+    ret->unit_size = (uint32_t)align_unit((ret->columns + 1) * sizeof(double));
+    ret->unit_stride = ret->unit_size;
+    uint64_t bars = align_unit((uint64_t)capacity * ret->bar_stride);
+    ret->rows_stride = odd_stride(bars + (uint64_t)capacity * ret->unit_stride);
+    ret->state_stride = odd_stride((uint64_t)ret->state_slots * ret->state_size);
+    ret->bar_offset = align_unit(series * ret->series_stride);
+    ret->unit_offset = ret->bar_offset + bars;
+    ret->state_offset = ret->bar_offset + series * ret->rows_stride;
+    return ret->state_offset + series * ret->state_stride;
 }
 
 int pgk_table_init(struct pgk_table *ret, const struct pgk_plan *plan, uint32_t series, uint32_t capacity)
 {
-    if (series == 0 || series > PGD_SERIES_LIMIT || capacity < pgk_plan_capacity(plan) ||
-        capacity > PGD_CAPACITY_LIMIT)
-        return -EINVAL;
     struct pgk_table table;
-    table.size = geometry_make(&table.geo, plan, series, capacity);
+    table.size = pgk_table_layout(&table.geo, plan, series, capacity);
+    if (table.size == 0)
+        return -EINVAL;
     table.base = mmap(NULL, table.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (table.base == MAP_FAILED)
         return -ENOMEM;

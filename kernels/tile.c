@@ -16,7 +16,8 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
         ret->now[f] = at + (size_t)plan->halo[f] * PGK_TILE;
         at = ret->now[f] + (size_t)room * PGK_TILE;
     }
-    ret->size = sizeof(struct pgk_tile) + at * sizeof(double);
+    /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
+    ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
 }
 
 void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows)

@@ -175,11 +175,16 @@ static uint64_t geometry_make(struct pgd_bars_geometry *g, uint64_t *ret_log_slo
     return at + (uint64_t)c->series_max * g->state_stride;
 }
 
+uint64_t pgd_bars_layout(struct pgd_bars_geometry *ret, const struct pgd_bars_config *config)
+{
+    uint64_t slots;
+    return config_valid(config) ? geometry_make(ret, &slots, config) : 0;
+}
+
 uint64_t pgd_bars_size(const struct pgd_bars_config *config)
 {
-    struct pgd_bars_geometry g;
-    uint64_t slots;
-    return config_valid(config) ? geometry_make(&g, &slots, config) : 0;
+    struct pgd_bars_geometry geometry;
+    return pgd_bars_layout(&geometry, config);
 }
 
 static struct pgd_field *fields_new(const struct pgd_bars_config *c)

@@ -33,7 +33,9 @@ void pgk_fuse_plan(struct pgk_gpu_plan *ret, const struct pgk_plan *plan, uint32
         ret->mask[f] = length - 1;
         at += length;
     }
-    ret->state_size = (at + 15) / 16 * 16 * (uint32_t)sizeof(double);
+    /* an odd number of units: rings of powers of two add up to little else, and states that far apart would
+     * share what the GPU's caches are divided into */
+    ret->state_size = ((at * (uint32_t)sizeof(double) + PGD_UNIT - 1) / PGD_UNIT | 1) * PGD_UNIT;
     memcpy(ret->op, plan->op, plan->ops * sizeof ret->op[0]);
 }
 

@@ -14,6 +14,11 @@ struct pgk_table {
     struct pgd_bars_geometry geo;
 };
 
+/* The layout of `series` series of `capacity` rows: the bytes it takes, or 0: no such numbers. No two series
+ * lie a power of two apart, nor three times one: see docs/adr/0001. */
+uint64_t pgk_table_layout(struct pgd_bars_geometry *ret, const struct pgk_plan *plan, uint32_t series,
+                          uint32_t capacity);
+
 /* Room for `series` series of `capacity` rows of a plan, all empty. -EINVAL: no such numbers; -ENOMEM. */
 int pgk_table_init(struct pgk_table *ret, const struct pgk_plan *plan, uint32_t series,
                    uint32_t capacity) PGK_WARN_UNUSED;

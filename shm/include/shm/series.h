@@ -40,6 +40,9 @@ struct pgd_bars {
 /* Bytes the segment will take; 0 when a number is out of range. */
 uint64_t pgd_bars_size(const struct pgd_bars_config *config);
 
+/* The same, and where everything will lie. */
+uint64_t pgd_bars_layout(struct pgd_bars_geometry *ret, const struct pgd_bars_config *config);
+
 /* Creates or adopts. After adoption pending intents have been redone, every published row is whole. */
 int pgd_bars_own(struct pgd_bars *ret, const struct pgd_owner *owner,
                  const struct pgd_bars_config *config) PGD_WARN_UNUSED;
