@@ -338,8 +338,8 @@ static int open_engine(struct app *app)
     enum pgk_kind kind = strcmp(c->engine.kind, "cpu") == 0    ? PGK_CPU
                          : strcmp(c->engine.kind, "cuda") == 0 ? PGK_CUDA
                                                                : PGK_AUTO;
-    if (pgk_engine_new(&app->engine, app->plan, &(struct pgk_engine_options){.kind = kind}, app->engine_why,
-                       sizeof app->engine_why) < 0)
+    const struct pgk_engine_options options = {.kind = kind, .threads = c->engine.threads};
+    if (pgk_engine_new(&app->engine, app->plan, &options, app->engine_why, sizeof app->engine_why) < 0)
         return failed(APP_CONFIG, LOG_CONFIG, app->engine_why);
     log_event(LOG_ENGINE, "%s", app->engine_why);
     return 0;

@@ -96,6 +96,7 @@ struct config_engine {
     char *kind;        /* auto, cpu, cuda */
     char **indicators; /* empty: the default set */
     unsigned indicators_count;
+    uint32_t threads; /* of the CPU engine */
 };
 
 struct config_control {

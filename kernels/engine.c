@@ -48,6 +48,15 @@ static int new_cpu(struct pgk_engine **ret, const struct pgk_plan *plan,
     return 0;
 }
 
+/* What the CPU engine runs with: "avx2", "avx2, 4 threads". */
+static const char *cpu_name(const struct pgk_engine *engine, char name[48])
+{
+    int n = snprintf(name, 48, "%s", engine->cpu.simd->name);
+    if (engine->cpu.threads > 1 && n > 0 && n < 48)
+        (void)snprintf(name + n, 48 - (size_t)n, ", %u threads", engine->cpu.threads);
+    return name;
+}
+
 static int new_cuda(struct pgk_engine *engine, const struct pgk_engine_options *options, char *text,
                     size_t text_size)
 {
@@ -76,8 +85,8 @@ static int measure(const struct pgk_plan *plan, const struct pgk_engine_options 
 static int choose(struct pgk_engine *engine, const struct pgk_engine_options *options, char *why,
                   size_t why_size)
 {
-    const char *isa = engine->cpu.simd->name;
-    char text[256];
+    char text[256], name[48];
+    const char *isa = cpu_name(engine, name);
     double cpu_us = 0, gpu_us = 0;
     int rc = measure(&engine->cpu.plan, options, PGK_CPU, &cpu_us);
     if (rc != 0)
@@ -100,17 +109,17 @@ int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
                    const struct pgk_engine_options *options, char *why, size_t why_size)
 {
     struct pgk_engine *engine = NULL;
-    char text[256] = "";
+    char text[256] = "", name[48];
     int rc = new_cpu(&engine, plan, options, why, why_size);
     if (rc != 0)
         return rc;
     if (options->kind == PGK_CPU) {
-        (void)snprintf(why, why_size, "cpu (%s): as configured", engine->cpu.simd->name);
+        (void)snprintf(why, why_size, "cpu (%s): as configured", cpu_name(engine, name));
     } else if ((rc = new_cuda(engine, options, text, sizeof text)) != 0) {
         if (options->kind == PGK_CUDA) {
             (void)snprintf(why, why_size, "cuda: %s", text);
         } else {
-            (void)snprintf(why, why_size, "cpu (%s): %s", engine->cpu.simd->name, text);
+            (void)snprintf(why, why_size, "cpu (%s): %s", cpu_name(engine, name), text);
             rc = 0;
         }
     } else if (options->kind == PGK_CUDA) {
@@ -156,8 +165,9 @@ const char *pgk_engine_notice(struct pgk_engine *engine)
 static void leave_cuda(struct pgk_engine *engine, int error)
 {
     const char *fault = pgk_cuda_fault(engine->cuda);
+    char name[48];
     (void)snprintf(engine->notice, sizeof engine->notice, "cpu (%s): cuda failed and was left: %s",
-                   engine->cpu.simd->name, fault[0] != '\0' ? fault : strerror(-error));
+                   cpu_name(engine, name), fault[0] != '\0' ? fault : strerror(-error));
     pgk_cuda_free(engine->cuda, true);
     engine->cuda = NULL;
     engine->told = false;

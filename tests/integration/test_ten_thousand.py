@@ -15,11 +15,13 @@ def ten_thousand():
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 1, "--start", session_start("03:00"), "--symbols", 10000)
         d = place.daemon(sim, clusters=[{"name": "stocks", "symbols": SYMBOLS, "topics": ["bars_1m"]}], config={
+            "engine": {"kind": "cpu", "threads": 2},
             "rest": {"warm": False, "recheck_minutes": 0}, "log": {"level": "notice"},
             "bus": {"symbols": 10000, "bars": [{"timespan": "1m", "rows": 300}], "trades": 0, "quotes": 0}})
         d.until_live(SYMBOLS[0], SYMBOLS[-1])
         until(lambda: sum(row["state"] == "live" for row in d.symbols().values()) == 10000, "all acknowledged")
         check(True, "10,000 symbols are live")
+        check(", 2 threads): as configured" in d.status()["engine"], "the engine has two threads, and status says so")
         path = place.folder / "rows"
         with open(path, "w") as out:
             client = d.follow("subscribe", "*", "--json", "-n", 10000 * ROUNDS, stdout=out)

@@ -118,6 +118,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->bus.mode, 0640);
     assert_string_equal(c->engine.kind, "auto");
     assert_int_equal(c->engine.indicators_count, 0);
+    assert_int_equal(c->engine.threads, 1);
     assert_true(c->control.enabled);
     assert_string_equal(c->log.level, "info");
     struct config *builtin = NULL;
@@ -144,7 +145,7 @@ static void test_values(void **state)
                                "  mode: 0644\n"
                                "  trades: 0\n"
                                "  bars: [{timespan: 1s}]\n"
-                               "engine: {indicators: [sma_20, macd]}\n");
+                               "engine: {indicators: [sma_20, macd], threads: 4}\n");
     assert_string_equal(c->instance, "desk-2");
     assert_false(c->stream.enabled);
     assert_int_equal(c->stream.backoff_min_ms, 10);
@@ -158,6 +159,7 @@ static void test_values(void **state)
     assert_int_equal(c->bus.bars_count, 1);
     assert_int_equal(c->bus.bars[0].rows, 1000);
     assert_string_equal(c->engine.indicators[1], "macd");
+    assert_int_equal(c->engine.threads, 4);
     config_free(c);
 }
 
@@ -229,6 +231,8 @@ static void test_ranges(void **state)
     expect_error("bus: {bars: [{timespan: 1m}, {timespan: 1m}]}\n", "1: bus.bars[1]: 1m is given twice");
     expect_error("instance: Main\n", "1: instance: expected 1 to 31 of");
     expect_error("engine: {kind: gpu}\n", "1: engine.kind: expected one of: auto cpu cuda");
+    expect_error("engine: {threads: 0}\n", "1: engine.threads: expected a whole number from 1 to 64");
+    expect_error("engine: {threads: 65}\n", "1: engine.threads: ");
     expect_error("log:\n  level: loud\n", "2: log.level: expected one of");
     expect_error("control: {allow_users: [nobody-by-this-name]}\n",
                  "1: control.allow_users[0]: no such user");

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -512,6 +513,26 @@ static void recover_empty(void **state)
     world_free(w);
 }
 
+/* The line on what runs names the threads, when there is more than one. */
+static void threads_are_named(void **state)
+{
+    (void)state;
+    struct pgk_plan *plan;
+    struct pgk_engine *engine;
+    char why[256];
+    assert_int_equal(pgk_plan_new(&plan, NULL, 0, why, sizeof why), 0);
+    for (uint32_t threads = 0; threads < 4; threads++) {
+        const struct pgk_engine_options options = {.kind = PGK_CPU, .threads = threads, .isa = "base"};
+        char want[64] = "cpu (base): as configured";
+        if (threads > 1)
+            (void)snprintf(want, sizeof want, "cpu (base, %u threads): as configured", threads);
+        assert_int_equal(pgk_engine_new(&engine, plan, &options, why, sizeof why), 0);
+        assert_string_equal(why, want);
+        pgk_engine_free(engine);
+    }
+    pgk_plan_free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +557,7 @@ int main(void)
         cmocka_unit_test(recover_without_states),
         cmocka_unit_test(recover_without_states_wrapped),
         cmocka_unit_test(recover_empty),
+        cmocka_unit_test(threads_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
