@@ -16,6 +16,7 @@
 #ifndef DAEMON_CACHE_H
 #define DAEMON_CACHE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -68,6 +69,23 @@ struct cache_window {
  * needed is missing there are none, and ask_ms is the start of what was not fetched. */
 int cache_load(struct cache *cache, const struct cache_key *key, const struct cache_window *window,
                struct cache_rows *ret) __attribute__((warn_unused_result));
+
+/* Stretches that are known for good: fetched and final. */
+struct cache_known {
+    struct cache_range *ranges; /* sorted, disjoint */
+    unsigned count;
+    unsigned room;
+    bool imported; /* some were imported */
+};
+
+/* What is known of [from_ms, to_ms), from the heads of the files alone; `imported`: imported rows count too.
+ * *ret is zeroed before the first use. */
+int cache_known(struct cache *cache, const struct cache_key *key, const struct cache_range *window,
+                bool imported, struct cache_known *ret) __attribute__((warn_unused_result));
+void cache_known_fini(struct cache_known *known);
+
+/* A step in price that a split could have made and a market hardly ever does, from one day to the next. */
+bool cache_looks_split(enum pgd_cluster cluster, const struct pgd_bar *before, const struct pgd_bar *after);
 
 struct cache_fetched {
     int64_t from_ms; /* every bar that began in [from_ms, to_ms) is among `bars` */

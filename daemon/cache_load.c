@@ -212,17 +212,21 @@ static int64_t first_hole(const struct cache_key *key, const struct cache_range 
     return cache_time_idle(key->cluster, at, end) ? end : at;
 }
 
-/* Imported rows carry the prices of their day. A step between two days that a split could have made: they
- * cannot be told from adjusted ones any more. */
+bool cache_looks_split(enum pgd_cluster cluster, const struct pgd_bar *before, const struct pgd_bar *after)
+{
+    double step = after->o / before->c;
+    if (step < STEP_MOST && step > 1 / STEP_MOST)
+        return false;
+    return cache_time_day(cluster, after->t) != cache_time_day(cluster, before->t);
+}
+
+/* Imported rows carry the prices of their day. With such a step among them they cannot be told from adjusted
+ * ones any more. */
 static bool looks_split(const struct cache_key *key, const struct pgd_bar *rows, size_t count)
 {
-    for (size_t i = 1; i < count; i++) {
-        double step = rows[i].o / rows[i - 1].c;
-        if (step < STEP_MOST && step > 1 / STEP_MOST)
-            continue;
-        if (cache_time_day(key->cluster, rows[i].t) != cache_time_day(key->cluster, rows[i - 1].t))
+    for (size_t i = 1; i < count; i++)
+        if (cache_looks_split(key->cluster, &rows[i - 1], &rows[i]))
             return true;
-    }
     return false;
 }
 
@@ -294,4 +298,52 @@ int cache_load(struct cache *c, const struct cache_key *key, const struct cache_
     }
     choose(key, g, w, ret);
     return 0;
+}
+
+/* -------------------------------------------------------------------------------------------- what is known
+ */
+
+static int know(struct cache_known *known, const struct cache_file_header *h,
+                const struct cache_range *window)
+{
+    if (known->count + CACHE_FILE_RANGES + 1 > known->room) {
+        unsigned room = 2 * (known->count + CACHE_FILE_RANGES + 1);
+        struct cache_range *ranges = realloc(known->ranges, room * sizeof *ranges);
+        if (!ranges)
+            return -ENOMEM;
+        known->ranges = ranges;
+        known->room = room;
+    }
+    for (uint32_t i = 0; i < h->range_count; i++) {
+        struct cache_range r = {most(h->ranges[i].from, window->from),
+                                least(least(h->ranges[i].to, window->to), h->settled_ms)};
+        known->imported |= r.from < r.to && (h->flags & CACHE_FILE_RAW);
+        known->count = cache_time_add(known->ranges, known->count, r);
+    }
+    return 0;
+}
+
+int cache_known(struct cache *c, const struct cache_key *key, const struct cache_range *window, bool imported,
+                struct cache_known *ret)
+{
+    ret->count = 0;
+    ret->imported = false;
+    int r = 0;
+    for (int64_t at = window->from; at < window->to && r >= 0; at = cache_time_period(key->span_ms, at).to)
+        for (uint32_t flags = 0; flags <= (imported ? CACHE_FILE_RAW : 0) && r >= 0;
+             flags += CACHE_FILE_RAW) {
+            struct cache_piece piece;
+            r = cache_piece_open(c, key, at, flags, &piece);
+            if (r <= 0)
+                continue;
+            r = know(ret, cache_piece_header(&piece), window);
+            cache_piece_close(&piece);
+        }
+    return r < 0 ? r : 0;
+}
+
+void cache_known_fini(struct cache_known *known)
+{
+    free(known->ranges);
+    *known = (struct cache_known){0};
 }

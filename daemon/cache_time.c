@@ -82,6 +82,8 @@ int64_t cache_time_settled(enum pgd_cluster cluster, int64_t now_ms, int64_t new
     int64_t day = cache_time_day(cluster, newest_ms);
     int64_t late = new_york(cluster) ? 15 * HOUR_MS + 30 * MINUTE_MS : 23 * HOUR_MS;
     int64_t by_feed = newest_ms - day >= late ? next_day(cluster, day) : day;
+    int64_t long_ago = cache_time_day(cluster, now_ms - 7 * DAY_MS);
+    by_feed = by_feed > long_ago ? by_feed : long_ago;
     return by_clock < by_feed ? by_clock : by_feed;
 }
 

@@ -290,6 +290,34 @@ static void test_an_import_across_a_split_does_not_serve(void **state)
     assert_int_equal(rows.ask_ms, DAY0 - DAY);
 }
 
+static void test_what_is_known(void **state)
+{
+    (void)state;
+    struct cache_known known = {0};
+    struct cache_range window = {DAY0 - 40 * DAY, DAY0 + 40 * DAY};
+    struct cache_range part = {OPEN, OPEN + HOUR};
+    assert_int_equal(cache_known(cache, &aapl, &window, true, &known), 0);
+    assert_int_equal(known.count, 0);
+    assert_int_equal(store_day(&aapl, -1, 100, false), 0);
+    assert_int_equal(store_day(&aapl, 0, 100, false), 0);
+    assert_int_equal(store_day(&aapl, 2, 100, true), 0);
+    /* the fourth day is not over: it is there, but not for good */
+    assert_int_equal(store(&aapl, OPEN + 5 * DAY, 30, 100, DAY0 + 5 * DAY, OPEN + 5 * DAY + HOUR,
+                           OPEN + 5 * DAY + HOUR, false),
+                     0);
+    assert_int_equal(cache_known(cache, &aapl, &window, true, &known), 0);
+    assert_int_equal(known.count, 2);
+    assert_true(known.ranges[0].from == DAY0 - DAY && known.ranges[0].to == DAY0 + DAY);
+    assert_true(known.ranges[1].from == DAY0 + 2 * DAY && known.ranges[1].to == DAY0 + 3 * DAY);
+    assert_true(known.imported);
+    assert_int_equal(cache_known(cache, &aapl, &window, false, &known), 0);
+    assert_true(known.count == 1 && !known.imported);
+    assert_int_equal(cache_known(cache, &aapl, &part, true, &known), 0);
+    assert_true(known.count == 1 && known.ranges[0].from == part.from && known.ranges[0].to == part.to);
+    assert_false(known.imported);
+    cache_known_fini(&known);
+}
+
 static void test_impossible_rows_are_refused(void **state)
 {
     (void)state;
@@ -574,6 +602,7 @@ int main(void)
         T(test_volume_alone_is_a_correction),
         T(test_imports_are_kept_apart),
         T(test_an_import_across_a_split_does_not_serve),
+        T(test_what_is_known),
         T(test_impossible_rows_are_refused),
         T(test_cut_at_every_byte),
         T(test_any_bit_flipped),

@@ -66,6 +66,9 @@ static void test_what_is_final(void **state)
     /* a feed that has shown nothing since eleven in the morning says nothing about the afternoon */
     assert_int_equal(cache_time_settled(PGD_STOCKS, at(2026, 7, 16, 12, 0), at(2026, 7, 14, 15, 0)),
                      at(2026, 7, 14, 4, 0));
+    /* but after a week everything has been told */
+    assert_int_equal(cache_time_settled(PGD_STOCKS, at(2026, 7, 23, 12, 0), at(2026, 7, 14, 15, 0)),
+                     at(2026, 7, 16, 4, 0));
     /* Friday's late bars end Friday, and the clock of Sunday adds nothing that was shown */
     assert_int_equal(cache_time_settled(PGD_STOCKS, at(2026, 7, 19, 12, 0), at(2026, 7, 17, 23, 0)),
                      at(2026, 7, 18, 4, 0));
