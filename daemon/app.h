@@ -29,10 +29,12 @@ enum app_exit {
     APP_OK = 0,
     APP_FAILED = 1,
     APP_USAGE = 2,
-    APP_LOST = 6,       /* --import --strict: lines were refused */
+    APP_UNKNOWN = 4,    /* --fetch: the vendor does not know a symbol */
+    APP_LOST = 6,       /* --import --strict, --fetch: lines or rows were refused */
     APP_RESOURCES = 75, /* shared memory too small, or the instance already runs */
     APP_REFUSED = 77,   /* key or plan refused, and nothing else left to do */
-    APP_CONFIG = 78
+    APP_CONFIG = 78,
+    APP_INTERRUPTED = 130 /* --fetch: SIGINT */
 };
 
 struct app {

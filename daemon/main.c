@@ -8,6 +8,7 @@
 
 #include "app.h"
 #include "decode.h"
+#include "fetch_main.h"
 #include "import.h"
 #include "log.h"
 #include "replay.h"
@@ -59,6 +60,7 @@ static const char usage[] =
     "NAME-replay\n"
     "       polygond --journal-check FILE|FOLDER...\n"
     "       polygond --import [OPTION...] FILE...    flat files into the cache of history; --import --help\n"
+    "       polygond --fetch [OPTION...] SYMBOL...   history with indicators, as a table; --fetch --help\n"
     "       polygond --version | --help\n"
     "The API key comes from key.file, the systemd credential polygon_api_key, or POLYGON_API_KEY; never from "
     "here.\n"
@@ -195,6 +197,8 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     if (argc > 1 && strcmp(argv[1], "--import") == 0)
         return import_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "--fetch") == 0)
+        return fetch_main(argc - 1, argv + 1);
     struct arguments a;
     int r = parse_arguments(argc, argv, &a);
     if (r >= 0)

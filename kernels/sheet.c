@@ -1,4 +1,4 @@
-#include "sheet.h"
+#include "kernels/sheet.h"
 
 #include <errno.h>
 #include <math.h>
@@ -15,9 +15,17 @@
 #define SLICE_ROWS  128u
 #define SLICES      64u /* of one call at most: rows beyond are another job */
 #define THREADS_MAX 16u
+#define NAME_ROOM   (SHEET_NAME_SIZE + 8)
+#define PREFIX_ROOM (2 * PGD_SYMBOL_MAX + 16)
 
 struct name {
-    char text[64]; /* `"sma_20":`, with the comma before it */
+    char text[NAME_ROOM]; /* `,"sma_20":` */
+    size_t length;
+};
+
+/* How a row begins: its symbol. */
+struct prefix {
+    char text[PREFIX_ROOM];
     size_t length;
 };
 
@@ -31,12 +39,16 @@ struct page {
 struct sheet {
     int fd;
     bool json;
-    size_t columns;
-    struct name *names; /* of JSON */
-    size_t row_size;    /* bytes a row can take */
+    bool symbol;
+    struct sheet_column *columns;
+    size_t count;              /* columns */
+    struct name *names;        /* of JSON */
+    struct prefix next_prefix; /* of the next job */
+    size_t row_size;           /* bytes a row can take */
     int error;
     /* The job: its slices are taken, by whoever comes, from `next`: serial << 32 | slice. */
     struct pgk_history_rows rows;
+    struct prefix prefix;
     struct page pages[2];
     unsigned page; /* being printed; the other one is being written */
     _Atomic uint64_t next;
@@ -51,34 +63,74 @@ struct sheet {
 
 /* --------------------------------------------------------------------------------------------------- text */
 
-static char *print_csv(const struct sheet *sheet, char *to, int64_t t, const double *values)
-{
-    to += number_print_int(to, t);
-    for (size_t j = 0; j < sheet->columns; j++) {
-        *to++ = ',';
-        if (!isnan(values[j]))
-            to += number_print(to, values[j]);
-    }
-    *to++ = '\n';
-    return to;
-}
-
 static char *append(char *to, const char *text, size_t n)
 {
     memcpy(to, text, n);
     return to + n;
 }
 
-static char *print_json(const struct sheet *sheet, char *to, int64_t t, const double *values)
+/* The fewest digits behind the point, up to seven, that read back as `x`: such a number is the quotient of
+ * two integers that are doubles themselves, so dividing them rounds as reading the text does. */
+static char *print_field(char *to, double x)
 {
-    to = append(to, "{\"t\":", 5);
-    to += number_print_int(to, t);
-    for (size_t j = 0; j < sheet->columns; j++) {
-        to = append(to, sheet->names[j].text, sheet->names[j].length);
-        if (isnan(values[j]))
-            to = append(to, "null", 4);
-        else
-            to += number_print(to, values[j]);
+    static const double scales[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7};
+    for (unsigned d = 0; d < sizeof scales / sizeof scales[0] && fabs(x) < 1e8; d++) {
+        double scaled = rint(fabs(x) * scales[d]);
+        if (scaled / scales[d] != fabs(x))
+            continue;
+        uint64_t digits = (uint64_t)scaled, unit = (uint64_t)scales[d], part = digits % unit;
+        if (signbit(x))
+            *to++ = '-';
+        to += number_print_int(to, (int64_t)(digits / unit));
+        if (d)
+            *to++ = '.';
+        for (unit /= 10; unit; unit /= 10)
+            *to++ = (char)('0' + part / unit % 10);
+        return to;
+    }
+    return to + number_print(to, x);
+}
+
+/* Nothing is printed of what is absent. */
+static char *print_cell(char *to, const struct sheet_column *column, const struct pgd_bar *bar,
+                        const double *values)
+{
+    const double fields[] = {[SHEET_O] = bar->o, [SHEET_H] = bar->h, [SHEET_L] = bar->l,
+                             [SHEET_C] = bar->c, [SHEET_V] = bar->v, [SHEET_VW] = bar->vw};
+    if (column->kind == SHEET_VALUE) {
+        double x = values[column->value];
+        return isnan(x) ? to : to + number_print(to, x);
+    }
+    if (column->kind == SHEET_T)
+        return to + number_print_int(to, bar->t);
+    if (column->kind == SHEET_N)
+        return bar->n == PGD_N_ABSENT ? to : to + number_print_int(to, bar->n);
+    double x = fields[column->kind];
+    return isnan(x) ? to : print_field(to, x);
+}
+
+static char *print_csv(const struct sheet *sheet, char *to, const struct pgd_bar *bar, const double *values)
+{
+    to = append(to, sheet->prefix.text, sheet->prefix.length);
+    for (size_t j = 0; j < sheet->count; j++) {
+        if (j || sheet->symbol)
+            *to++ = ',';
+        to = print_cell(to, &sheet->columns[j], bar, values);
+    }
+    *to++ = '\n';
+    return to;
+}
+
+static char *print_json(const struct sheet *sheet, char *to, const struct pgd_bar *bar, const double *values)
+{
+    *to++ = '{';
+    to = append(to, sheet->prefix.text, sheet->prefix.length);
+    for (size_t j = 0; j < sheet->count; j++) {
+        const struct name *name = &sheet->names[j];
+        unsigned comma = j || sheet->symbol ? 0 : 1;
+        to = append(to, name->text + comma, name->length - comma);
+        char *end = print_cell(to, &sheet->columns[j], bar, values);
+        to = end == to ? append(to, "null", 4) : end;
     }
     return append(to, "}\n", 2);
 }
@@ -91,8 +143,8 @@ static void print_slice(struct sheet *sheet, unsigned slice)
     end = end < rows->count ? end : rows->count;
     char *to = page->text[slice];
     for (size_t i = from; i < end; i++)
-        to = (sheet->json ? print_json : print_csv)(sheet, to, rows->bars[i].t,
-                                                    rows->values + i * rows->stride);
+        to = (sheet->json ? print_json : print_csv)(sheet, to, &rows->bars[i],
+                                                    rows->values ? rows->values + i * rows->stride : NULL);
     page->length[slice] = (size_t)(to - page->text[slice]);
 }
 
@@ -164,6 +216,7 @@ static void post(struct sheet *sheet, const struct pgk_history_rows *rows)
     pthread_mutex_lock(&sheet->lock);
     sheet->page ^= 1;
     sheet->rows = *rows;
+    sheet->prefix = sheet->next_prefix;
     sheet->done = 0;
     sheet->pages[sheet->page].count = (unsigned)((rows->count + SLICE_ROWS - 1) / SLICE_ROWS);
     sheet->serial++;
@@ -210,7 +263,8 @@ int sheet_take(void *user, const struct pgk_history_rows *rows)
     for (size_t left = rows->count; left > 0 && sheet->error == 0; left -= part.count) {
         part.count = left < SLICES * SLICE_ROWS ? left : SLICES * SLICE_ROWS;
         part.bars = rows->bars + (rows->count - left);
-        part.values = rows->values + (rows->count - left) * rows->stride;
+        if (rows->values)
+            part.values = rows->values + (rows->count - left) * rows->stride;
         finish(sheet);
         post(sheet, &part);
         write_page(sheet, &sheet->pages[sheet->page ^ 1]);
@@ -227,14 +281,14 @@ int sheet_end(struct sheet *sheet)
 
 int sheet_header(struct sheet *sheet)
 {
-    char *text = malloc(sheet->columns * sizeof sheet->names[0].text + 8);
+    char *text = malloc(sheet->count * NAME_ROOM + 16);
     if (text == NULL)
         return -ENOMEM;
-    char *to = append(text, "t", 1);
-    for (size_t j = 0; j < sheet->columns; j++) {
-        const struct name *name = &sheet->names[j]; /* ,"sma_20": */
-        *to++ = ',';
-        to = append(to, name->text + 2, name->length - 4);
+    char *to = sheet->symbol ? append(text, "symbol", 6) : text;
+    for (size_t j = 0; j < sheet->count; j++) {
+        if (j || sheet->symbol)
+            *to++ = ',';
+        to = append(to, sheet->columns[j].name, strlen(sheet->columns[j].name));
     }
     *to++ = '\n';
     sheet->error = write_all(sheet->fd, text, (size_t)(to - text));
@@ -242,7 +296,45 @@ int sheet_header(struct sheet *sheet)
     return sheet->error;
 }
 
+/* A comma is in no symbol. */
+void sheet_symbol(struct sheet *sheet, const char *symbol)
+{
+    struct prefix *prefix = &sheet->next_prefix;
+    size_t n = strnlen(symbol, PGD_SYMBOL_MAX - 1);
+    bool quoted = sheet->json || memchr(symbol, '"', n);
+    char *to = prefix->text;
+    if (!sheet->symbol)
+        return;
+    if (sheet->json)
+        to = append(to, "\"symbol\":", 9);
+    if (quoted)
+        *to++ = '"';
+    for (size_t i = 0; i < n; i++) {
+        if (symbol[i] == '"' || (sheet->json && symbol[i] == '\\'))
+            *to++ = sheet->json ? '\\' : '"';
+        *to++ = symbol[i];
+    }
+    if (quoted)
+        *to++ = '"';
+    prefix->length = (size_t)(to - prefix->text);
+}
+
 /* ------------------------------------------------------------------------------------------------- making */
+
+bool sheet_field(struct sheet_column *ret, const char *name)
+{
+    static const char *const fields[] = {
+        [SHEET_T] = "t", [SHEET_O] = "o", [SHEET_H] = "h",   [SHEET_L] = "l",
+        [SHEET_C] = "c", [SHEET_V] = "v", [SHEET_VW] = "vw", [SHEET_N] = "n"};
+    for (unsigned i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        if (strcmp(fields[i], name) != 0)
+            continue;
+        *ret = (struct sheet_column){.kind = (enum sheet_kind)i};
+        strcpy(ret->name, name); /* two bytes at most */
+        return true;
+    }
+    return false;
+}
 
 static unsigned processors(void)
 {
@@ -252,17 +344,20 @@ static unsigned processors(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
-static bool make_names(struct sheet *sheet, const struct pgk_plan *plan)
+static bool make_columns(struct sheet *sheet, const struct sheet_config *config)
 {
-    sheet->names = calloc(sheet->columns, sizeof *sheet->names);
-    if (sheet->names == NULL)
+    sheet->columns = calloc(config->count + 1, sizeof *sheet->columns);
+    sheet->names = calloc(config->count + 1, sizeof *sheet->names);
+    if (sheet->columns == NULL || sheet->names == NULL)
         return false;
-    sheet->row_size = 64;
-    for (size_t j = 0; j < sheet->columns; j++) {
+    sheet->row_size = PREFIX_ROOM + 64;
+    for (size_t j = 0; j < config->count; j++) {
         struct name *name = &sheet->names[j];
-        name->length = (size_t)snprintf(name->text, sizeof name->text, ",\"%.50s\":", pgk_plan_name(plan, j));
+        sheet->columns[j] = config->columns[j];
+        name->length = (size_t)snprintf(name->text, sizeof name->text, ",\"%s\":", config->columns[j].name);
         sheet->row_size += name->length + NUMBER_PRINT_SIZE;
     }
+    sheet->count = config->count;
     return true;
 }
 
@@ -275,20 +370,20 @@ static bool make_pages(struct sheet *sheet)
     return true;
 }
 
-int sheet_new(struct sheet **ret, int fd, const struct pgk_plan *plan, bool json, unsigned threads)
+int sheet_new(struct sheet **ret, const struct sheet_config *config)
 {
     struct sheet *sheet = calloc(1, sizeof *sheet);
     if (sheet == NULL)
         return -ENOMEM;
-    threads = threads > 0 ? threads : processors();
-    *sheet = (struct sheet){.fd = fd,
-                            .json = json,
-                            .columns = pgk_plan_columns(plan),
+    unsigned threads = config->threads > 0 ? config->threads : processors();
+    *sheet = (struct sheet){.fd = config->fd,
+                            .json = config->json,
+                            .symbol = config->symbol,
                             .wanted = (threads < THREADS_MAX ? threads : THREADS_MAX) - 1,
                             .lock = PTHREAD_MUTEX_INITIALIZER,
                             .posted = PTHREAD_COND_INITIALIZER,
                             .finished = PTHREAD_COND_INITIALIZER};
-    if (!make_names(sheet, plan) || !make_pages(sheet)) {
+    if (!make_columns(sheet, config) || !make_pages(sheet)) {
         sheet_free(sheet);
         return -ENOMEM;
     }
@@ -309,6 +404,7 @@ void sheet_free(struct sheet *sheet)
     for (int i = 0; i < 2; i++)
         for (unsigned j = 0; j < SLICES; j++)
             free(sheet->pages[i].text[j]);
+    free(sheet->columns);
     free(sheet->names);
     free(sheet);
 }

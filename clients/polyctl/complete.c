@@ -81,6 +81,15 @@ static void offer_value(int option, const char *prefix, const struct pgd_client 
         offer_spans(prefix, client);
     for (unsigned i = 1; option == OPT_CLUSTER && i < PGD_CLUSTERS; i++)
         offer(prefix, cluster_word(i));
+    static const struct {
+        enum option_id option;
+        const char *word;
+    } words[] = {{OPT_TIMESPAN, "second"}, {OPT_TIMESPAN, "minute"}, {OPT_TIMESPAN, "hour"},
+                 {OPT_TIMESPAN, "day"},    {OPT_ENGINE, "auto"},     {OPT_ENGINE, "cpu"},
+                 {OPT_ENGINE, "cuda"},     {OPT_SESSION, "us"},      {OPT_SESSION, "utc"}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if ((int)words[i].option == option)
+            offer(prefix, words[i].word);
 }
 
 /* Option of a word that takes the next word as its value, -1: none. */

@@ -8,8 +8,8 @@
 
 #include "csv.h"
 #include "engines.h"
+#include "kernels/sheet.h"
 #include "polyctl.h"
-#include "sheet.h"
 
 #define BUFFER_SIZE  (1u << 20) /* a longer line is refused */
 #define FAULTS_SHOWN 10u
@@ -183,6 +183,24 @@ static int run(struct compute *c)
     return EXIT_LOST;
 }
 
+/* t and the indicators, on the standard output. */
+static int open_sheet(struct compute *c, const struct pgk_plan *plan, bool json)
+{
+    size_t values = pgk_plan_columns(plan);
+    struct sheet_column *columns = calloc(values + 1, sizeof *columns);
+    if (columns == NULL)
+        return -ENOMEM;
+    (void)sheet_field(&columns[0], "t");
+    for (size_t j = 0; j < values; j++) {
+        columns[j + 1] = (struct sheet_column){.kind = SHEET_VALUE, .value = (uint32_t)j};
+        snprintf(columns[j + 1].name, sizeof columns[j + 1].name, "%s", pgk_plan_name(plan, j));
+    }
+    struct sheet_config config = {.fd = STDOUT_FILENO, .json = json, .columns = columns, .count = values + 1};
+    int rc = sheet_new(&c->sheet, &config);
+    free(columns);
+    return rc;
+}
+
 /* Makes engine and output, and goes through the file. */
 static int compute(struct compute *c, const struct args *args, const struct pgk_plan *plan)
 {
@@ -191,7 +209,7 @@ static int compute(struct compute *c, const struct args *args, const struct pgk_
     enum pgd_session session;
     if (!engine_kind(args, &config.engine.kind) || !engine_session(args, &session))
         return EXIT_USAGE;
-    int rc = sheet_new(&c->sheet, STDOUT_FILENO, plan, args_has(args, OPT_JSON), 0);
+    int rc = open_sheet(c, plan, args_has(args, OPT_JSON));
     config.user = c->sheet;
     if (rc == 0)
         rc = pgk_history_new(&c->history, plan, &config, why, sizeof why);
@@ -226,8 +244,8 @@ int verb_compute(const struct args *args)
     } else {
         code = compute(&c, args, plan);
     }
+    sheet_free(c.sheet); /* its threads may still look at the history's rows */
     pgk_history_free(c.history);
-    sheet_free(c.sheet);
     pgk_plan_free(plan);
     if (!input && c.fd >= 0)
         close(c.fd);

@@ -41,6 +41,8 @@ int verb_help(const struct args *args)
     for (unsigned i = 0; i < verb_count; i++)
         printf("  %-10s %s\n", verbs[i].name, verbs[i].doc);
     printf("\npolyctl help VERB shows a verb's options. Exit status: 0 ok, 1 failed, 2 usage, 3 no daemon,\n"
-           "4 unknown symbol, 5 timeout, 6 data lost under --strict, or lines of a file refused.\n");
+           "4 unknown symbol, 5 timeout, 6 data lost under --strict, or lines of a file refused; fetch and "
+           "import\n"
+           "also 77 key refused, 78 configuration, 130 interrupted.\n");
     return EXIT_OK;
 }

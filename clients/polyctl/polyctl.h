@@ -81,9 +81,9 @@ int ctl_command(const struct args *args, const char *request);
 /* Exit code of a library error about `what`, which is said. */
 int ctl_fail(const char *what, int error);
 
-/* Becomes polygond with these arguments (argv[0] is filled in). Comes back only when it cannot be started:
- * the exit code, said. */
-int ctl_exec_daemon(char **argv);
+/* Becomes polygond, which is to do `what` ("--import"), with the operands and those of the options `passed`
+ * (OPTION_BIT of each) that were given. Comes back only when it cannot be started: the exit code, said. */
+int ctl_exec_daemon(const char *what, const struct args *args, uint64_t passed);
 
 const char *cluster_word(unsigned cluster);
 const char *state_word(unsigned state); /* enum pgd_symbol_state */
