@@ -1,7 +1,10 @@
-/* helper_rest publish|drain|parse BASE_URL CA_FILE FROM_MS TO_MS WORKERS SYMBOL...: minute bars over REST.
- * publish: to rows of a bus of its own, by the daemon's own code. drain: the same bytes received and
- * inflated, and no more. Prints bars (publish) or inflated bytes (drain), CPU seconds of all threads, and
- * seconds. The key is in POLYGON_API_KEY. */
+/* helper_rest publish|drain BASE_URL CA_FILE FROM_MS TO_MS WORKERS SYMBOL...: minute bars over REST.
+ * publish: to rows of a bus of its own with room for all of them, by the daemon's own code, until the last
+ * row's indicators are there. drain: the same bytes received and inflated, and no more. Prints bars, bytes
+ * inflated, CPU seconds of all threads, and seconds; of publish also the CPU seconds of the threads: main
+ * but for what follows, its putting of rows into the rings, those that inflate and parse, the engine's. The
+ * key is in POLYGON_API_KEY. With TOUCHED the memory of the rings is touched before. */
+#include <dirent.h>
 #include <inttypes.h>
 
 #include "http.h"
@@ -10,6 +13,14 @@
 #include "unit/fixture_bus.h"
 
 #define CONNECTIONS 8
+#define RING_ROWS   131072u /* more than a year's minutes */
+#define GROUP_MOST  64
+
+/* Threads of one part of the daemon. */
+struct group {
+    int ids[GROUP_MOST];
+    unsigned count;
+};
 
 static struct {
     uv_loop_t loop;
@@ -21,7 +32,9 @@ static struct {
     uint64_t bars;
     uint64_t bytes;
     uint64_t failed;
+    double put; /* CPU seconds */
     unsigned open;
+    struct group main, engine, parsers;
 } w;
 
 struct ask {
@@ -39,6 +52,44 @@ static double seconds(clockid_t clock)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static bool group_has(const struct group *g, int id)
+{
+    for (unsigned i = 0; i < g->count; i++)
+        if (g->ids[i] == id)
+            return true;
+    return false;
+}
+
+/* The threads that are in no group so far. */
+static void group_take(struct group *g)
+{
+    DIR *dir = opendir("/proc/self/task");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        int id = atoi(e->d_name);
+        if (id && !group_has(&w.main, id) && !group_has(&w.engine, id) && !group_has(&w.parsers, id) &&
+            g->count < GROUP_MOST)
+            g->ids[g->count++] = id;
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
+static double group_cpu(const struct group *g)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < g->count; i++) {
+        char path[64];
+        double ns = 0;
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", g->ids[i]);
+        FILE *f = fopen(path, "r");
+        if (f && fscanf(f, "%lf", &ns) == 1)
+            sum += ns * 1e-9;
+        if (f)
+            (void)fclose(f);
+    }
+    return sum;
+}
+
 static void on_count(void *user, const char *what, uint64_t add)
 {
     (void)user;
@@ -54,8 +105,10 @@ static void on_refused(void *user, long status, const char *message)
 static void on_rows(void *user, const struct rest_rows *rows)
 {
     struct ask *ask = user;
+    double start = seconds(CLOCK_THREAD_CPUTIME_ID);
     feed_history(w.bus.feed, ask->symbol, 1, rows->bars, rows->count);
     feed_batch(w.bus.feed, 0, 0);
+    w.put += seconds(CLOCK_THREAD_CPUTIME_ID) - start;
     w.bars += rows->count;
 }
 
@@ -115,6 +168,31 @@ static void drain_page(struct ask *ask)
         exit(1);
 }
 
+/* All rows are there, with their indicators. */
+static bool whole(void)
+{
+    const struct pgd_bars *bars = &w.bus.bus.bars[1];
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < bars->geo->series_max; i++) {
+        const struct pgd_series *series =
+            (const struct pgd_series *)(bars->map.base + bars->geo->series_offset +
+                                        i * bars->geo->series_stride);
+        rows += series->computed;
+    }
+    return rows == w.bars;
+}
+
+/* As if the rings had been used before: none of their memory is touched for the first time. */
+static void touch(unsigned symbols)
+{
+    const struct pgd_bars *bars = &w.bus.bus.bars[1];
+    for (uint32_t i = 0; i < symbols; i++) {
+        bus_touch(&w.bus.bus, 1, i, RING_ROWS);
+        memset(bars->map.base + bars->geo->state_offset + i * bars->geo->state_stride, 0,
+               bars->geo->state_stride);
+    }
+}
+
 static void publish(struct ask *ask, const char *ticker, int64_t from, int64_t to)
 {
     struct rest_query query = {.kind = REST_BARS,
@@ -155,10 +233,15 @@ int main(int argc, char **argv)
         secret_load(&w.secret, "", err, sizeof(err)) < 0)
         return 1;
     if (!drain) {
-        fixture_open(&w.bus, symbols, 4096);
+        group_take(&w.main);
+        fixture_open(&w.bus, symbols, RING_ROWS);
+        group_take(&w.engine);
         if (rest_new(&w.rest, &w.loop, w.http, &w.config, w.secret, &hooks) < 0)
             return 1;
+        group_take(&w.parsers);
     }
+    if (!drain && getenv("TOUCHED"))
+        touch(symbols);
     double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID), wall = seconds(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < symbols; i++) {
         if (!drain) {
@@ -173,13 +256,21 @@ int main(int argc, char **argv)
                        argv[2], argv[7 + i], from, to);
         drain_page(&asks[i]);
     }
+    double before[] = {group_cpu(&w.main), group_cpu(&w.parsers), group_cpu(&w.engine)};
     while (w.open)
         (void)uv_run(&w.loop, UV_RUN_ONCE);
+    while (!drain && !worker_idle(w.bus.worker))
+        (void)usleep(100);
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     wall = seconds(CLOCK_MONOTONIC) - wall;
-    printf("%" PRIu64 " %" PRIu64 " %.4f %.4f\n", w.bars, w.bytes, cpu, wall);
-    if (!drain)
+    printf("%" PRIu64 " %" PRIu64 " %.4f %.4f", w.bars, w.bytes, cpu, wall);
+    if (!drain) {
+        printf(" %.4f %.4f %.4f %.4f", group_cpu(&w.main) - before[0] - w.put, w.put,
+               group_cpu(&w.parsers) - before[1], group_cpu(&w.engine) - before[2]);
+        w.failed += !whole();
         fixture_remove(&w.bus);
+    }
+    printf("\n");
     fflush(stdout);
     _exit(w.failed ? 1 : 0);
 }

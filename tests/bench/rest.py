@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""bench-rest: minute bars over REST from the stand-in to published rows, by the daemon's own code.
+"""bench-rest: minute bars over REST from the stand-in to published rows with their indicators, by the daemon's own code.
 
-Ours: bars a second of CPU time of all threads (engine's included). References of the same run: the same bytes only received
-and inflated; Debian's python3-urllib3 with json. JSON lines.
+Ours: bars a second of CPU time of all threads (engine's included), and where it goes, in ns a bar. References of the same run: the
+same bytes only received and inflated; Debian's python3-urllib3 with json. JSON lines. TOUCHED=1: rings whose memory was used before.
 """
 import json
 import os
@@ -13,16 +13,20 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../integration"))
 from harness import BUILD, KEY, Place  # noqa: E402
 
-SYMBOLS = ["SIM%04d" % (i + 1) for i in range(int(os.environ.get("SYMBOLS", "6")))]
+SYMBOLS = ["SIM%04d" % (i + 1) for i in range(int(os.environ.get("SYMBOLS", "12")))]
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 FROM, TO = 1735711200000, 1767247200000  # a year
+STAGES = ("receive", "put", "inflate and parse", "engine")
 
 
-def helper(what, url, ca, workers=1):
+def helper(what, url, ca, workers=1, **env):
     p = subprocess.run([BUILD / "tests/bench/helper_rest", what, url, ca, str(FROM), str(TO), str(workers), *SYMBOLS],
-                       env=dict(os.environ, POLYGON_API_KEY=KEY), stdout=subprocess.PIPE, text=True, check=True)
-    bars, size, cpu, wall = p.stdout.split()
-    return int(bars), int(size), float(cpu), float(wall)
+                       env=dict(os.environ, POLYGON_API_KEY=KEY, **env), stdout=subprocess.PIPE, text=True, check=True)
+    return [float(word) for word in p.stdout.split()]  # bars, bytes, CPU, seconds, CPU by stage
+
+
+def best(what, url, ca, by=2, **more):
+    return min((helper(what, url, ca, **more) for _ in range(ROUNDS)), key=lambda r: r[by])
 
 
 def python(url, ca):
@@ -44,25 +48,32 @@ def report(name, a, b, unit, note):
           flush=True)
 
 
+def stages(r):
+    return ", ".join("%s %.0f" % (name, cpu / r[0] * 1e9) for name, cpu in zip(STAGES, r[4:]))
+
+
 def main():
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 1, "--start", "2026-03-15T12:00")  # a Sunday: nothing else on the wire
-        ca = str(sim.folder / "ca.pem") if hasattr(sim, "folder") else str(place.folder / "ca.pem")
-        for scheme, name in (("https", "rest.tls_gzip"), ("http", "rest.plain_gzip")):
+        ca = str(sim.folder / "ca.pem")
+        for scheme, coding in (("https", "gzip"), ("http", "gzip"), ("https", "identity"), ("http", "identity")):
             url = "%s://localhost:%s" % (scheme, sim.ports[scheme])
+            name = "rest.%s_%s" % ("tls" if scheme == "https" else "plain", coding)
+            sim.ask("scenario", "request: identity\n" if coding == "identity" else "")
             helper("drain", url, ca)  # the stand-in renders its pages once
-            best = min((helper("publish", url, ca) for _ in range(ROUNDS)), key=lambda r: r[2])
-            floor = min((helper("drain", url, ca) for _ in range(ROUNDS)), key=lambda r: r[2])
-            bars, size, cpu, wall = best
-            report(name, bars / cpu, bars / floor[2], "bars/s of CPU",
-                   "reference: the same bytes received and inflated; %d bars of %.0f bytes, %.2f M bars/s by the clock" %
-                   (bars, size / bars, bars / wall / 1e6))
-            if scheme == "https":
-                report(name + ".python", bars / cpu, python(url, ca), "bars/s of CPU", "reference: python3-urllib3 and json")
-                for workers in (1, 2):
-                    r = min((helper("publish", url, ca, workers) for _ in range(ROUNDS)), key=lambda r: r[3])
-                    report("rest.workers_%d" % workers, r[0] / r[3], bars / wall, "bars/s",
-                           "by the clock, %d CPUs; reference: the first line's" % os.cpu_count())
+            r, floor = best("publish", url, ca), best("drain", url, ca)
+            report(name, r[0] / r[2], r[0] / floor[2], "bars/s of CPU",
+                   "reference: the same bytes received and inflated; %d bars of %.0f bytes, %.2f M bars/s by the clock; ns a bar: %s" %
+                   (r[0], r[1] / r[0], r[0] / r[3] / 1e6, stages(r)))
+            if name != "rest.tls_gzip":
+                continue
+            report(name + ".python", r[0] / r[2], python(url, ca), "bars/s of CPU", "reference: python3-urllib3 and json")
+            first = None
+            for workers in (1, 2, 4):
+                w = best("publish", url, ca, by=3, workers=workers)
+                first = first or w[0] / w[3]
+                report("rest.workers_%d" % workers, w[0] / w[3], first, "bars/s", "by the clock, %d CPUs; reference: one worker" %
+                       os.cpu_count())
 
 
 main()

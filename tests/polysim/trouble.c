@@ -316,8 +316,8 @@ static void shape_request(struct sim_conn *conn, const struct sim_rule *rule)
     }
 }
 
-bool sim_trouble_request(struct sim_conn *conn, const struct sim_request *request,
-                         const struct sim_rule *rule, struct sim_reply *reply)
+bool sim_trouble_request(struct sim_conn *conn, struct sim_request *request, const struct sim_rule *rule,
+                         struct sim_reply *reply)
 {
     switch (rule->action) {
     case SIM_DO_DROP:
@@ -344,6 +344,9 @@ bool sim_trouble_request(struct sim_conn *conn, const struct sim_request *reques
         sim_text_printf(&reply->headers, "Location: %s\r\n", rule->text);
         reply->no_body = true;
         break;
+    case SIM_DO_IDENTITY:
+        request->gzip = false;
+        return false;
     default:
         reply->truncate = rule->action == SIM_DO_TRUNCATE;
         reply->bad_chunk = rule->action == SIM_DO_BAD_CHUNK;

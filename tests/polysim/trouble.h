@@ -19,8 +19,8 @@ void sim_trouble_do(struct sim_session *session, const struct sim_rule *rule);
 
 /* A REST request or an upgrade. True: it has been answered (or never will be). False: answer it, with what
  * the rule put into reply. */
-bool sim_trouble_request(struct sim_conn *conn, const struct sim_request *request,
-                         const struct sim_rule *rule, struct sim_reply *reply);
+bool sim_trouble_request(struct sim_conn *conn, struct sim_request *request, const struct sim_rule *rule,
+                         struct sim_reply *reply);
 
 /* A late trade in the minute at t of every stock whose minutes the session has; at most 200. */
 void sim_trouble_revise(struct sim_session *session, int64_t minutes_ago);
