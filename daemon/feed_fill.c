@@ -1,12 +1,35 @@
 /* Bars from REST, and the account of all that comes over it. */
 #include "feed_private.h"
 
-static void account(struct feed *f, enum pgd_counter_id outcome)
+static void account(struct feed *f, enum pgd_counter_id outcome, uint64_t rows)
 {
-    feed_count(f, PGD_C_rest_rows);
-    feed_count(f, outcome == PGD_C_events_published   ? PGD_C_rest_published
-                  : outcome == PGD_C_events_duplicate ? PGD_C_rest_duplicate
-                                                      : PGD_C_rest_too_old);
+    pgd_count(&f->bus->board, PGD_C_rest_rows, rows);
+    pgd_count(&f->bus->board,
+              outcome == PGD_C_events_published   ? PGD_C_rest_published
+              : outcome == PGD_C_events_duplicate ? PGD_C_rest_duplicate
+                                                  : PGD_C_rest_too_old,
+              rows);
+}
+
+/* Appends, in one go, what of these bars is newer than the newest row, each than the one before it. Returns
+ * how many; the next one goes another way. */
+static size_t append_newer(struct feed *f, unsigned segment, uint32_t series, const struct pgd_bar *bars,
+                           size_t n)
+{
+    struct pgd_bars *rows = &f->bus->bars[segment];
+    uint64_t head = pgd_bars_head(rows, series);
+    struct pgd_bar newest = {.t = INT64_MIN};
+    if (head > pgd_bars_first(rows, series))
+        pgd_bars_peek(rows, series, head - 1, &newest);
+    size_t newer = 0;
+    for (int64_t t = newest.t; newer < n && bars[newer].t > t; newer++)
+        t = bars[newer].t;
+    if (newer == 0)
+        return 0;
+    pgd_bars_append_all(rows, series, bars, newer);
+    feed_note(f, segment, series, head, head + newer, PGD_CHANGE_APPEND | PGD_CHANGE_HISTORY);
+    pgd_count(&f->bus->board, PGD_C_bars_appended, newer);
+    return newer;
 }
 
 void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const struct pgd_bar *bars,
@@ -14,8 +37,13 @@ void feed_history(struct feed *f, struct symbol *symbol, unsigned segment, const
 {
     feed_tap_bars(f, JOURNAL_HISTORY, symbol, segment, bars, n, NULL);
     uint32_t series = symbols_index(f->symbols, symbol);
-    for (size_t i = 0; i < n; i++)
-        account(f, feed_place(f, segment, series, &bars[i], 0, PGD_CHANGE_HISTORY));
+    for (size_t i = 0; i < n;) {
+        size_t newer = append_newer(f, segment, series, bars + i, n - i);
+        account(f, PGD_C_events_published, newer);
+        i += newer;
+        if (i < n)
+            account(f, feed_place(f, segment, series, &bars[i++], 0, PGD_CHANGE_HISTORY), 1);
+    }
 }
 
 /* Not received in this run, hence not in the account. */
@@ -23,18 +51,12 @@ void feed_cached(struct feed *f, struct symbol *symbol, unsigned segment, const 
                  size_t n)
 {
     feed_tap_bars(f, JOURNAL_CACHED, symbol, segment, bars, n, NULL);
-    struct pgd_bars *rows = &f->bus->bars[segment];
     uint32_t series = symbols_index(f->symbols, symbol);
-    int64_t last = feed_last_bar(f, symbol, segment);
-    size_t i = 0;
-    for (; i < n && bars[i].t <= last; i++)
-        (void)feed_place(f, segment, series, &bars[i], 0, PGD_CHANGE_HISTORY);
-    uint64_t head = pgd_bars_head(rows, series);
-    for (size_t j = i; j < n; j++)
-        pgd_bars_append(rows, series, &bars[j]);
-    if (i < n)
-        feed_note(f, segment, series, head, head + (n - i), PGD_CHANGE_APPEND | PGD_CHANGE_HISTORY);
-    pgd_count(&f->bus->board, PGD_C_bars_appended, n - i);
+    for (size_t i = 0; i < n;) {
+        i += append_newer(f, segment, series, bars + i, n - i);
+        if (i < n)
+            (void)feed_place(f, segment, series, &bars[i++], 0, PGD_CHANGE_HISTORY);
+    }
     pgd_count(&f->bus->board, PGD_C_cache_rows, n);
 }
 
@@ -49,7 +71,7 @@ size_t feed_fill_bars(struct feed *f, struct symbol *symbol, unsigned segment, c
         bool inside = bars[i].t >= from_ms && bars[i].t < to_ms;
         enum pgd_counter_id outcome =
             feed_place(f, segment, series, &bars[i], inside ? PGD_BAR_FILLED : 0, 0);
-        account(f, outcome);
+        account(f, outcome, 1);
         published += outcome == PGD_C_events_published;
     }
     pgd_count(&f->bus->board, PGD_C_gap_records, published);

@@ -6,8 +6,8 @@
 
 #define ROW        64u
 #define ROOM_FIRST 1024u
-#define SPARES     4u
 #define SPARE_ROOM 65536u /* the vendor's longest page, rounded up */
+#define SPARES     8u
 
 _Static_assert(sizeof(struct pgd_bar) == ROW && sizeof(struct pgd_trade) == ROW &&
                    sizeof(struct pgd_quote) == ROW,
@@ -52,6 +52,8 @@ struct page *page_new(enum rest_kind kind)
     if (!page)
         return NULL;
     page->kind = kind;
+    page->least = INT64_MAX;
+    page->most = INT64_MIN;
     if (kind != REST_GROUPED && kind != REST_NOTHING) /* their symbols grow along */
         pool_take(page);
     return page;
@@ -107,6 +109,28 @@ void page_refuse(struct page *page, const char *reason, struct event_text raw)
     bad->count++;
 }
 
+static void page_time(struct page *page, int64_t t)
+{
+    page->least = t < page->least ? t : page->least;
+    page->most = t > page->most ? t : page->most;
+}
+
+static struct pgd_bar *on_room(void *user, size_t *ret_room)
+{
+    struct page *page = user;
+    if (!page_room(page))
+        return NULL;
+    *ret_room = page->room - page->count;
+    return page->bars + page->count;
+}
+
+static void on_filled(void *user, size_t count)
+{
+    struct page *page = user;
+    for (size_t end = page->count + count; page->count < end; page->count++)
+        page_time(page, page->bars[page->count].t);
+}
+
 static void on_event(void *user, const struct event *event)
 {
     static const enum event_class wanted[] = {[REST_BARS] = EVENT_CLASS_BAR,
@@ -124,12 +148,16 @@ static void on_event(void *user, const struct event *event)
     }
     if (!page_room(page))
         return;
-    if (event->class == EVENT_CLASS_TRADE)
+    if (event->class == EVENT_CLASS_TRADE) {
         page->trades[page->count] = event->trade;
-    else if (event->class == EVENT_CLASS_QUOTE)
+        page_time(page, event->trade.t);
+    } else if (event->class == EVENT_CLASS_QUOTE) {
         page->quotes[page->count] = event->quote;
-    else
+        page_time(page, event->quote.t);
+    } else {
         page->bars[page->count] = event->bar.bar;
+        page_time(page, event->bar.bar.t);
+    }
     if (page->symbols) {
         memcpy(page->symbols[page->count], event->symbol.p, event->symbol.n);
         page->symbols[page->count][event->symbol.n] = '\0';
@@ -149,7 +177,12 @@ static void on_fault(void *user, enum event_fault fault, const char *reason, con
 
 struct parse_sink page_sink(struct page *page)
 {
-    return (struct parse_sink){on_event, on_fault, page};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = page};
+    if (page->kind == REST_BARS) {
+        sink.room = on_room;
+        sink.filled = on_filled;
+    }
+    return sink;
 }
 
 struct rest_rows page_rows(const struct page *page, size_t first, size_t count)

@@ -43,6 +43,8 @@ struct page {
     uint64_t bytes; /* of the body, inflated */
     size_t count;
     size_t room;
+    int64_t least; /* times of the rows: the least and the most; meaningful when there are rows */
+    int64_t most;
     union {
         void *rows;
         struct pgd_bar *bars;

@@ -14,6 +14,10 @@ struct parse_sink {
     void (*fault)(void *user, enum event_fault fault, const char *reason, const struct event *event,
                   struct event_text raw);
     void *user;
+    /* REST only, or NULL: where bars can be put that need no event each; *ret_room of them, the last of which
+     * may be written to and not be meant. NULL: they come as events. */
+    struct pgd_bar *(*room)(void *user, size_t *ret_room);
+    void (*filled)(void *user, size_t count); /* so many were put there */
 };
 
 /* One WebSocket message: an array of event objects, or one bare object. A bad event is reported and skipped

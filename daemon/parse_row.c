@@ -232,8 +232,36 @@ static const char *row_end(const struct row_reader *rows, const char *p)
     return after;
 }
 
-/* The usual bars, for which no event is set up anew. Each must show its successor: the last one before
- * anything else is left to the general way. */
+/* Each bar must show its successor: the last one before anything else is left to the general way. */
+static const char *row_bar_usual(const char *p, const char *end, struct pgd_bar *ret)
+{
+    const char *after = parse_bar(p, end, ret);
+    return after && after + 1 < end && after[0] == ',' && after[1] == '{' ? after + 1 : NULL;
+}
+
+/* The usual bars, where the sink wants them. */
+static const char *row_bars_put(const struct row_reader *rows, const struct parse_sink *sink, const char *p,
+                                struct parse_page *page)
+{
+    const char *end = rows->read.scan.end;
+    for (;;) {
+        size_t room = 0;
+        struct pgd_bar *bar = sink->room(sink->user, &room);
+        size_t n = 0;
+        const char *next = NULL;
+        while (bar && n < room && (next = row_bar_usual(p, end, &bar[n]))) {
+            p = next;
+            n++;
+        }
+        page->rows += n;
+        if (n)
+            sink->filled(sink->user, n);
+        if (!bar || n < room)
+            return p;
+    }
+}
+
+/* The usual bars, for which no event is set up anew. */
 static const char *row_bars(struct row_reader *rows, struct event_text ticker, const struct parse_sink *sink,
                             const char *p, struct parse_page *page)
 {
@@ -242,13 +270,11 @@ static const char *row_bars(struct row_reader *rows, struct event_text ticker, c
     uint64_t count = 0;
     read_begin(r, EVENT_AM);
     r->event.symbol = ticker;
-    for (;;) {
-        const char *after = parse_bar(p, end, &r->event.bar.bar);
-        if (!after || after + 1 >= end || after[0] != ',' || after[1] != '{')
-            break;
+    const char *next;
+    while ((next = row_bar_usual(p, end, &r->event.bar.bar))) {
         sink->event(sink->user, &r->event);
         count++;
-        p = after + 1;
+        p = next;
     }
     page->rows += count;
     return p;
@@ -260,7 +286,7 @@ bool row_parse(struct row_reader *rows, struct event_text ticker, const struct p
     struct read *r = &rows->read;
     const char *after = NULL;
     if (rows->kind == ROWS_BARS && **p == '{')
-        *p = row_bars(rows, ticker, sink, *p, page);
+        *p = sink->room ? row_bars_put(rows, sink, *p, page) : row_bars(rows, ticker, sink, *p, page);
     r->settled = true;
     if (**p == '{') {
         /* The first one must be seen whole to be recognised. */

@@ -98,6 +98,12 @@ static struct flow *run_pop(struct pipeline *p)
     return flow;
 }
 
+/* Is it worth a worker's while? A body that trickles in is looked at a block at a time. */
+static bool flow_ready(const struct flow *flow)
+{
+    return flow->ended || flow->full || (flow->first && flow->first->size == PIPELINE_BLOCK);
+}
+
 static void event_push(struct pipeline *p, struct flow *flow)
 {
     if (flow->listed)
@@ -224,7 +230,7 @@ static bool worker_turn(struct worker_thread *self)
     flow->scheduled = false;
     if (flow->finished && !flow->cancelled)
         event_push(p, flow);
-    else if (!flow->cancelled && (flow->first || flow->ended))
+    else if (!flow->cancelled && flow_ready(flow))
         run_push(p, flow);
     flow_settle(flow);
     if (!failed)
@@ -491,7 +497,7 @@ int flow_put(struct flow *flow, const char *data, size_t size)
     struct pipeline *p = flow->pipeline;
     (void)pthread_mutex_lock(&p->lock);
     int r = flow->finished ? 0 : put_blocks(flow, data, size);
-    if (r == 0 && flow->first && !flow->scheduled)
+    if (!flow->finished && !flow->scheduled && flow_ready(flow))
         run_push(p, flow);
     (void)pthread_mutex_unlock(&p->lock);
     return r;

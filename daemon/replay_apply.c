@@ -113,7 +113,7 @@ static int do_frame(struct replay_target *t, const struct journal_item *item, co
     if (cluster < PGD_STOCKS || cluster >= PGD_CLUSTERS)
         return wrong(ret_why, "a frame of no cluster");
     struct frame_sink s = {t, feed_sink(t->feed, (enum pgd_cluster)cluster)};
-    const struct parse_sink sink = {on_event, on_fault, &s};
+    const struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &s};
     t->frames++;
     if (!ws_is_utf8(item->data, item->size) ||
         parse_ws((const char *)item->data, item->size, (enum pgd_cluster)cluster, &sink) < 0)

@@ -96,6 +96,14 @@ static void page_judge(struct rest_job *job)
     size_t kept = 0;
     bool news = false;
     int64_t extreme = job->extreme;
+    if (page->count && page->least >= job->earliest && page->most <= job->latest) {
+        int64_t best = job->newest_first ? page->least : page->most;
+        news = !job->any || (job->newest_first ? best < extreme : best > extreme);
+        job->any = true;
+        job->extreme = news ? best : extreme;
+        job->idle_pages = news ? 0 : job->idle_pages + 1;
+        return;
+    }
     for (size_t i = 0; i < page->count; i++) {
         int64_t t = row_time(page, i);
         if (t < job->earliest || t > job->latest) {
@@ -159,9 +167,15 @@ void rest_deliver(struct rest *rest)
         job->sink.rows(job->sink.user, &rows);
     }
     /* The sink may have ended everything, this job too. */
-    if (rest->freed || rest->stopped || job->delivered < page->count)
+    if (rest->freed || rest->stopped)
         return;
     TAILQ_REMOVE(&rest->arrived, job, link);
+    if (job->delivered < page->count) {
+        /* In turn: a long page does not hold up the short ones, and the engine gets rows of several series
+         * at a time. */
+        TAILQ_INSERT_TAIL(&rest->arrived, job, link);
+        return;
+    }
     rest->landed--;
     page_next(rest, job);
     rest_pump(rest);

@@ -96,7 +96,7 @@ void rest_pump(struct rest *rest);
 
 /* What came back for a job that is in no list: job->reply. */
 void rest_answered(struct rest *rest, struct rest_job *job);
-/* The next batch of the page that arrived first. */
+/* The next batch of the page whose turn it is. */
 void rest_deliver(struct rest *rest);
 /* It is called from the loop from now on, once a turn, until nothing is left to deliver. */
 void rest_deliver_soon(struct rest *rest);

@@ -178,7 +178,7 @@ static void session_on_fault(void *user, enum event_fault fault, const char *rea
 static void session_on_message(void *user, enum ws_opcode opcode, const uint8_t *data, size_t size)
 {
     struct stream *stream = user;
-    const struct parse_sink sink = {session_on_event, session_on_fault, stream};
+    const struct parse_sink sink = {.event = session_on_event, .fault = session_on_fault, .user = stream};
     stream->batch_messages++;
     stream->status_seen = false;
     if (opcode != WS_TEXT || parse_ws((const char *)data, size, stream->cluster->name, &sink) < 0)

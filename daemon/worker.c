@@ -15,19 +15,32 @@ struct pending {
     uint64_t end;
     uint32_t flags;
     bool listed;
+    bool patient; /* history alone */
 };
 
 struct item {
     uint32_t series;
     uint32_t segment;
     uint32_t flags;
-    uint32_t reserved;
+    bool patient;
     uint64_t first;
     uint64_t end;
     uint64_t head;
 };
 
-#define TAKE_MAX 1024u
+/* Items of one series that wait, as one. */
+struct held {
+    struct item item;
+    uint64_t items;
+};
+
+#define TAKE_MAX  1024u
+#define HELD_MAX  256u             /* series of a segment that wait for others, ... */
+#define HELD_ROWS UINT64_C(16384)  /* ... their rows, all together, ... */
+#define HELD_NS   INT64_C(2000000) /* ... and how long */
+
+/* Is the worker asleep? Until there is something to do, or only until what it holds is due. */
+enum { AWAKE, DOZES, SLEEPS };
 
 struct worker {
     struct bus *bus;
@@ -43,7 +56,8 @@ struct worker {
     uint32_t *listed[BUS_BARS_MAX];
     uint32_t listed_count[BUS_BARS_MAX];
     uint64_t pushed;
-    uint64_t seen_popped;
+    uint64_t seen_finished;
+    uint64_t patient_rows; /* since the worker was woken last */
     int64_t progress_ns;
 
     /* The queue: one producer (main), one consumer (worker). `tail` is main's, `done` the worker's. An item
@@ -52,15 +66,23 @@ struct worker {
     struct item *items;
     uint64_t mask;
     uint64_t tail;
-    uint64_t done;
-    uint32_t kick; /* futex word: +1 after tail moved */
+    uint64_t done;     /* items taken out of the queue */
+    uint64_t finished; /* of these, items that were computed */
+    uint32_t kick;     /* futex word: +1 after tail moved */
+    uint32_t sleep;
     uint32_t stop;
     uint32_t starved; /* main sets it when the queue was full; the worker takes it down */
 
     /* worker thread */
     uint64_t *known[BUS_BARS_MAX]; /* rows already reported as appended */
-    struct pgk_change changes[TAKE_MAX];
-    const struct item *from[TAKE_MAX];
+    struct held held[BUS_BARS_MAX][HELD_MAX];
+    uint32_t *held_at[BUS_BARS_MAX]; /* by series, + 1; 0: not held */
+    uint32_t held_count[BUS_BARS_MAX];
+    uint64_t held_items; /* of the queue */
+    uint64_t held_rows;
+    int64_t held_since_ns;
+    struct pgk_change changes[TAKE_MAX + HELD_MAX];
+    const struct item *from[TAKE_MAX + HELD_MAX];
     int64_t failed_ns;
     uint64_t count_rows, count_again, count_changes, count_batches;
 };
@@ -85,7 +107,8 @@ int worker_new(struct worker **ret, struct bus *bus, struct pgk_engine *engine,
         w->pending[i] = calloc(w->series, sizeof *w->pending[i]);
         w->listed[i] = calloc(w->series, sizeof *w->listed[i]);
         w->known[i] = calloc(w->series, sizeof *w->known[i]);
-        if (!w->pending[i] || !w->listed[i] || !w->known[i])
+        w->held_at[i] = calloc(w->series, sizeof *w->held_at[i]);
+        if (!w->pending[i] || !w->listed[i] || !w->known[i] || !w->held_at[i])
             r = -ENOMEM;
         else if ((w->handle[i] = pgk_engine_bind(engine, bus->bars[i].map.base, bus->bars[i].geo)) < 0)
             r = w->handle[i];
@@ -102,8 +125,10 @@ void worker_note(struct worker *w, unsigned segment, uint32_t series, uint64_t f
                  uint32_t flags)
 {
     struct pending *p = &w->pending[segment][series];
+    bool patient = flags & PGD_CHANGE_HISTORY;
     if (!p->listed) {
         p->listed = true;
+        p->patient = patient;
         p->first = first;
         p->end = end;
         p->flags = flags;
@@ -115,9 +140,10 @@ void worker_note(struct worker *w, unsigned segment, uint32_t series, uint64_t f
     if (end > p->end)
         p->end = end;
     p->flags |= flags;
+    p->patient &= patient;
 }
 
-static bool push(struct worker *w, unsigned segment, uint32_t series)
+static bool push(struct worker *w, unsigned segment, uint32_t series, bool *urgent)
 {
     if (w->pushed - __atomic_load_n(&w->done, __ATOMIC_ACQUIRE) > w->mask)
         return false;
@@ -126,21 +152,24 @@ static bool push(struct worker *w, unsigned segment, uint32_t series)
         .series = series,
         .segment = segment,
         .flags = p->flags,
+        .patient = p->patient,
         .first = p->first,
         .end = p->end,
         .head = pgd_bars_head(&w->bus->bars[segment], series),
     };
     w->pushed++;
+    w->patient_rows += p->end - p->first;
+    *urgent |= !p->patient;
     p->listed = false;
     return true;
 }
 
-static uint32_t push_all(struct worker *w)
+static uint32_t push_all(struct worker *w, bool *urgent)
 {
     uint32_t left = 0;
     for (unsigned s = 0; s < w->bus->bars_count; s++) {
         uint32_t n = 0;
-        while (n < w->listed_count[s] && push(w, s, w->listed[s][n]))
+        while (n < w->listed_count[s] && push(w, s, w->listed[s][n], urgent))
             n++;
         w->listed_count[s] -= n;
         memmove(w->listed[s], w->listed[s] + n, w->listed_count[s] * sizeof *w->listed[s]);
@@ -149,24 +178,38 @@ static uint32_t push_all(struct worker *w)
     return left;
 }
 
+/* Worker and main agree on who sees whom by four sequentially consistent accesses: main moves `kick`, then
+ * looks at `sleep`; the worker sets `sleep`, then looks at `kick` once more. A worker that dozes wakes by
+ * itself before long, and is left alone until so much history has come that it is worth its while. */
+static void wake(struct worker *w, bool urgent)
+{
+    __atomic_fetch_add(&w->kick, 1, __ATOMIC_SEQ_CST);
+    uint32_t sleep = __atomic_load_n(&w->sleep, __ATOMIC_SEQ_CST);
+    if (sleep == AWAKE || (sleep == DOZES && !urgent && w->patient_rows < HELD_ROWS))
+        return;
+    w->patient_rows = 0;
+    pgd_wake_all(&w->kick);
+}
+
 /* When not all fits: `starved` goes up, then `done` is looked at again. The worker moves `done`, then takes
  * `starved` down. All four are sequentially consistent, so either we see the room or the worker sees the flag
  * and calls `drained`. */
 void worker_kick(struct worker *w)
 {
     uint64_t before = w->pushed;
-    while (push_all(w)) {
+    bool urgent = false;
+    while (push_all(w, &urgent)) {
+        urgent = true;
         __atomic_store_n(&w->starved, 1, __ATOMIC_SEQ_CST);
         if (w->pushed - __atomic_load_n(&w->done, __ATOMIC_SEQ_CST) > w->mask)
             break;
     }
     if (w->pushed == before)
         return;
-    if (before == __atomic_load_n(&w->done, __ATOMIC_RELAXED))
+    if (before == __atomic_load_n(&w->finished, __ATOMIC_RELAXED))
         w->progress_ns = clock_mono_ns();
     __atomic_store_n(&w->tail, w->pushed, __ATOMIC_RELEASE);
-    __atomic_fetch_add(&w->kick, 1, __ATOMIC_RELEASE);
-    pgd_wake_all(&w->kick);
+    wake(w, urgent);
 }
 
 bool worker_idle(const struct worker *w)
@@ -174,14 +217,14 @@ bool worker_idle(const struct worker *w)
     for (unsigned s = 0; s < w->bus->bars_count; s++)
         if (w->listed_count[s])
             return false;
-    return __atomic_load_n(&w->done, __ATOMIC_ACQUIRE) == w->pushed;
+    return __atomic_load_n(&w->finished, __ATOMIC_ACQUIRE) == w->pushed;
 }
 
 bool worker_stalled(struct worker *w, int64_t ns)
 {
-    uint64_t done = __atomic_load_n(&w->done, __ATOMIC_RELAXED);
-    if (done != w->seen_popped || done == w->pushed) {
-        w->seen_popped = done;
+    uint64_t finished = __atomic_load_n(&w->finished, __ATOMIC_RELAXED);
+    if (finished != w->seen_finished || finished == w->pushed) {
+        w->seen_finished = finished;
         w->progress_ns = clock_mono_ns();
     }
     return clock_mono_ns() - w->progress_ns > ns;
@@ -226,7 +269,8 @@ static void log_item(struct worker *w, const struct item *item, const struct pgk
     w->count_rows += done->done_end - done->done_first;
 }
 
-static void compute(struct worker *w, unsigned segment, uint32_t count)
+/* `finished`: items of the queue that the changes stand for. */
+static void compute(struct worker *w, unsigned segment, uint32_t count, uint64_t finished)
 {
     if (count == 0)
         return;
@@ -246,9 +290,83 @@ static void compute(struct worker *w, unsigned segment, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         log_item(w, w->from[i], &w->changes[i]);
     pgd_tape_publish(&w->bus->bars[segment].log);
+    struct pgd_board_writer *b = &w->bus->board;
+    w->count_changes += finished;
+    w->count_batches++;
+    pgd_count_set(b, PGD_C_engine_changes, w->count_changes);
+    pgd_count_set(b, PGD_C_engine_rows, w->count_rows);
+    pgd_count_set(b, PGD_C_engine_recomputed, w->count_again);
+    pgd_count_set(b, PGD_C_engine_batches, w->count_batches);
+    __atomic_store_n(&w->finished, w->finished + finished, __ATOMIC_RELEASE);
 }
 
-/* Takes what is queued, one segment at a time so that a segment's readers are woken once. */
+static void add(struct worker *w, const struct item *item, uint32_t *count)
+{
+    w->from[*count] = item;
+    w->changes[(*count)++] =
+        (struct pgk_change){.series = item->series, .from = item->first, .end = item->head};
+}
+
+/* Keeps an item for later; false: it cannot wait. */
+static bool hold(struct worker *w, const struct item *item)
+{
+    uint32_t s = item->segment, *at = &w->held_at[s][item->series];
+    if (!item->patient || (*at == 0 && w->held_count[s] == HELD_MAX))
+        return false;
+    if (w->held_items++ == 0)
+        w->held_since_ns = clock_mono_ns();
+    if (*at == 0) {
+        *at = ++w->held_count[s];
+        w->held[s][*at - 1] = (struct held){*item, 1};
+        w->held_rows += item->end - item->first;
+        return true;
+    }
+    struct item *held = &w->held[s][*at - 1].item;
+    w->held[s][*at - 1].items++;
+    w->held_rows -= held->end - held->first;
+    held->first = item->first < held->first ? item->first : held->first;
+    held->end = item->end > held->end ? item->end : held->end;
+    held->head = item->head;
+    held->flags |= item->flags;
+    w->held_rows += held->end - held->first;
+    return true;
+}
+
+/* Adds what is held of a segment; returns the items of the queue it stands for. */
+static uint64_t release(struct worker *w, unsigned segment, uint32_t *count)
+{
+    uint64_t items = 0;
+    for (uint32_t i = 0; i < w->held_count[segment]; i++) {
+        const struct item *held = &w->held[segment][i].item;
+        add(w, held, count);
+        w->held_at[segment][held->series] = 0;
+        w->held_rows -= held->end - held->first;
+        items += w->held[segment][i].items;
+    }
+    w->held_count[segment] = 0;
+    w->held_items -= items;
+    return items;
+}
+
+/* How long what is held may wait; 0: it is due. */
+static int64_t hold_left(const struct worker *w)
+{
+    int64_t left = w->held_since_ns + HELD_NS - clock_mono_ns();
+    bool stop = __atomic_load_n(&w->stop, __ATOMIC_ACQUIRE);
+    return stop || w->held_rows >= HELD_ROWS || left < 0 ? 0 : left;
+}
+
+static void compute_held(struct worker *w)
+{
+    for (unsigned s = 0; s < w->bus->bars_count; s++) {
+        uint32_t n = 0;
+        uint64_t finished = release(w, s, &n);
+        compute(w, s, n, finished);
+    }
+}
+
+/* Takes what is queued, one segment at a time so that a segment's readers are woken once. What cannot wait
+ * and is of a series that is held takes along what is. */
 static bool take(struct worker *w)
 {
     uint64_t tail = __atomic_load_n(&w->tail, __ATOMIC_ACQUIRE);
@@ -259,24 +377,27 @@ static bool take(struct worker *w)
         tail = done + TAKE_MAX;
     for (unsigned s = 0; s < w->bus->bars_count; s++) {
         uint32_t n = 0;
+        uint64_t finished = 0;
+        bool follows = false; /* on what is held */
         for (uint64_t i = done; i < tail; i++) {
-            const struct item *item = &w->items[i & w->mask];
+            struct item *item = &w->items[i & w->mask];
             if (item->segment != s)
                 continue;
-            w->from[n] = item;
-            w->changes[n++] =
-                (struct pgk_change){.series = item->series, .from = item->first, .end = item->head};
+            item->patient = hold(w, item);
+            follows |= !item->patient && w->held_at[s][item->series] != 0;
         }
-        compute(w, s, n);
+        if (follows)
+            finished = release(w, s, &n);
+        for (uint64_t i = done; i < tail; i++) {
+            const struct item *item = &w->items[i & w->mask];
+            if (item->segment != s || item->patient)
+                continue;
+            add(w, item, &n);
+            finished++;
+        }
+        compute(w, s, n, finished);
     }
-    w->count_changes += tail - done;
-    w->count_batches++;
     __atomic_store_n(&w->done, tail, __ATOMIC_SEQ_CST);
-    struct pgd_board_writer *b = &w->bus->board;
-    pgd_count_set(b, PGD_C_engine_changes, w->count_changes);
-    pgd_count_set(b, PGD_C_engine_rows, w->count_rows);
-    pgd_count_set(b, PGD_C_engine_recomputed, w->count_again);
-    pgd_count_set(b, PGD_C_engine_batches, w->count_batches);
     if (__atomic_exchange_n(&w->starved, 0, __ATOMIC_SEQ_CST))
         w->hooks.drained(w->hooks.user);
     return true;
@@ -289,12 +410,18 @@ static void *run(void *arg)
         /* kick is read before the queue is looked at: a push after the look changes it, and the wait returns
          * at once */
         uint32_t seen = __atomic_load_n(&w->kick, __ATOMIC_ACQUIRE);
-        if (take(w))
+        bool taken = take(w);
+        int64_t left = w->held_items ? hold_left(w) : -1;
+        if (left == 0)
+            compute_held(w);
+        if (taken || left == 0)
             continue;
         if (__atomic_load_n(&w->stop, __ATOMIC_ACQUIRE))
             return NULL;
-        if (pgd_wait(&w->kick, seen, -1) < 0)
-            continue; /* interrupted: look again */
+        __atomic_store_n(&w->sleep, left < 0 ? SLEEPS : DOZES, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&w->kick, __ATOMIC_SEQ_CST) == seen && pgd_wait(&w->kick, seen, left) < 0)
+            seen = 0; /* interrupted, or it is time: look again */
+        __atomic_store_n(&w->sleep, AWAKE, __ATOMIC_RELAXED);
     }
 }
 
@@ -352,6 +479,7 @@ void worker_free(struct worker *w)
         free(w->pending[i]);
         free(w->listed[i]);
         free(w->known[i]);
+        free(w->held_at[i]);
     }
     free(w->items);
     free(w);

@@ -1,7 +1,10 @@
 /* daemon/worker.h - the engine's thread: rows that changed go in, indicators and the change log come out.
  *
  * The main thread notes changes (coalesced per series, no memory is taken) and kicks once a batch; the worker
- * computes, appends to the change log, and wakes the readers once per batch of its own. */
+ * computes, appends to the change log, and wakes the readers once per batch of its own.
+ *
+ * Rows of history wait up to two milliseconds for those of other series: the engine steps eight series at
+ * nearly the price of one. Rows of the stream wait for nothing. */
 #ifndef DAEMON_WORKER_H
 #define DAEMON_WORKER_H
 

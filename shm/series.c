@@ -284,6 +284,31 @@ uint64_t pgd_bars_append(struct pgd_bars *bars, uint32_t series, const struct pg
     return head;
 }
 
+/* Slots that no row has had yet are written together: nobody reads one before A3 has moved the head past it,
+ * and there is no older row in it to be torn. A slot that has had one may only be written once the head
+ * stands right at its new row, so from then on the head moves row by row. */
+void pgd_bars_append_all(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *given, size_t count)
+{
+    struct pgd_series *s = series_of(bars, series);
+    uint64_t capacity = bars->geo->capacity, head = shm_load64(&s->head);
+    while (count > 0) {
+        uint64_t fresh = head < capacity ? capacity - head : 1;
+        size_t n = count < fresh ? count : (size_t)fresh;
+        uint64_t *row = row_of(bars, series, head);
+        shm_fence_release();
+        for (size_t i = 0; i < n; i++, row += bars->geo->bar_stride / 8) {
+            uint64_t words[BAR_WORDS];
+            memcpy(words, &given[i], sizeof words);
+            shm_copy_in(row, words, BAR_WORDS - 1);
+            shm_store64(row + BAR_WORDS - 1, meta_of(2, &given[i]));
+        }
+        head += n;
+        shm_store64_release(&s->head, head);
+        given += n;
+        count -= n;
+    }
+}
+
 static void intent_begin(struct pgd_bars *bars, enum op op, uint32_t series, uint64_t index, uint64_t at,
                          const struct pgd_bar *bar)
 {

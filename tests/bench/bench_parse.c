@@ -175,7 +175,7 @@ static double run(const struct corpus *c, enum way way, int passes)
 {
     double best = INFINITY;
     uint64_t sum = 0;
-    struct parse_sink sink = {on_event, on_fault, &sum};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &sum};
     for (int pass = 0; pass < passes; pass++) {
         double start = cpu_s();
         taken = 0;

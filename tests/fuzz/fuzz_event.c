@@ -166,7 +166,7 @@ static void on_fault(void *user, enum event_fault fault, const char *reason, con
 static void alone(const struct input *whole, const char *text, size_t size)
 {
     struct input in = {text, size, whole->cluster, 0, 0, 1};
-    struct parse_sink sink = {on_event, on_fault, &in};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &in};
     (void)!parse_ws(text, size, in.cluster, &sink);
 }
 
@@ -176,7 +176,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct input in = {(const char *)data + 1, size - 1, (enum pgd_cluster)(1 + data[0] % 6), 0, 0, 0};
-    struct parse_sink sink = {on_event, on_fault, &in};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &in};
     int r = parse_ws(in.text, in.size, in.cluster, &sink);
     check(r == 0 || r == -EBADMSG);
     if (r == 0 && ws_is_utf8(data + 1, size - 1)) {

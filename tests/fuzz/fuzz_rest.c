@@ -83,7 +83,7 @@ static void touch(struct event_text text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input in = {(const char *)data, size, NULL, 0, 0};
-    struct parse_sink sink = {on_event, on_fault, &in};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &in};
     struct parse_page page;
     int r = parse_rest(in.text, size, &page, &sink);
     check(r == 0 || r == -EBADMSG);

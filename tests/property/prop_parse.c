@@ -409,7 +409,7 @@ static void round_trip(void **state)
         assert_non_null(exact);
         memcpy(exact, o.text, o.n);
         taken = 0;
-        struct parse_sink sink = {on_event, on_fault, &o};
+        struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &o};
         assert_int_equal(parse_ws(exact, o.n, PGD_STOCKS, &sink), 0);
         assert_int_equal(taken, item_n);
         free(exact);
@@ -453,7 +453,7 @@ static void damage(void **state)
             continue;
         o.text[at] = with;
         taken = faults = 0;
-        struct parse_sink sink = {on_survivor, on_fault, NULL};
+        struct parse_sink sink = {.event = on_survivor, .fault = on_fault};
         assert_int_equal(parse_ws(o.text, o.n, PGD_STOCKS, &sink), 0);
         assert_int_equal(taken + faults, item_n);
         assert_true(taken >= 2);

@@ -16,7 +16,8 @@
 #define COLUMNS  2u
 #define STEPS    200000
 #define KILLS    6
-#define ROWS_MAX 80000
+#define ROWS_MAX 160000
+#define MANY     (2 * CAPACITY) /* bars appended at once, at most: past the ring's end and round it */
 
 static uint64_t seed;
 
@@ -164,6 +165,19 @@ static void model_insert(struct model *m, uint64_t at, const struct pgd_bar *bar
     m->count++;
 }
 
+static void append_many(struct pgd_bars *bars, struct model *m, uint32_t series, struct pgd_bar bar,
+                        uint32_t version, uint64_t count)
+{
+    struct pgd_bar given[MANY];
+    for (uint64_t i = 0; i < count; i++) {
+        int64_t t = series == PLAIN ? plain_start(m->count) : bar.t + 10 * (int64_t)i;
+        given[i] = bar_make(t, version, series);
+        model_insert(m, m->count, &given[i]);
+    }
+    pgd_bars_append_all(bars, series, given, count);
+    assert_int_equal(pgd_bars_head(bars, series), m->count);
+}
+
 static void step(struct pgd_bars *bars, uint64_t *random, uint32_t version)
 {
     uint32_t series = (uint32_t)(next_random(random) % SERIES);
@@ -173,7 +187,9 @@ static void step(struct pgd_bars *bars, uint64_t *random, uint32_t version)
     struct pgd_bar bar = bar_make(last + 10 + (int64_t)(next_random(random) % 10), version, series);
     if (series == PLAIN)
         bar = bar_make(plain_start(m->count), version, series);
-    if (what < 50 || m->count < 2 || series == PLAIN) {
+    if (what < 2) {
+        append_many(bars, m, series, bar, version, next_random(random) % (MANY + 1));
+    } else if (what < 50 || m->count < 2 || series == PLAIN) {
         assert_int_equal(pgd_bars_append(bars, series, &bar), m->count);
         model_insert(m, m->count, &bar);
     } else if (what < 75) {
@@ -290,9 +306,12 @@ static void write_for_ever(struct pgd_bars *bars, uint64_t random)
             pgd_bars_peek(bars, 0, head - 1, &row);
             last = row.t;
         }
-        bar = bar_make(last / 1000 * 1000 + 1000, version, 0);
-        pgd_bars_append(bars, 0, &bar);
-        pgd_bars_forming(bars, 0, &bar);
+        struct pgd_bar next[5];
+        uint64_t count = 1 + next_random(&random) % 5;
+        for (uint64_t i = 0; i < count; i++)
+            next[i] = bar_make(last / 1000 * 1000 + 1000 * (int64_t)(i + 1), version, 0);
+        pgd_bars_append_all(bars, 0, next, count);
+        pgd_bars_forming(bars, 0, &next[count - 1]);
     }
 }
 

@@ -2,6 +2,8 @@
  * with and without ids, bars; and every row of REST has its place in the account. */
 #include "fixture_bus.h"
 
+#include <time.h>
+
 #define T0_MS INT64_C(1700000040000)
 #define MS    INT64_C(1000000)
 
@@ -277,6 +279,59 @@ static void test_bars_that_fill(void **state)
     end(&f);
 }
 
+/* Whatever comes together is as if it had come one by one: in order and not, twice, changed. */
+static void test_history_at_once(void **state)
+{
+    (void)state;
+    const char *text = getenv("SEED");
+    uint64_t seed = text ? strtoull(text, NULL, 0) : (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid();
+    print_message("SEED=%llu\n", (unsigned long long)seed);
+    srandom((unsigned)seed);
+    struct fixture f = {0};
+    struct symbol *whole = begin(&f);
+    struct symbol *single = fixture_take(&f, "MSFT", PGD_STOCKS, false);
+    const enum pgd_counter_id ends[] = {PGD_C_rest_published, PGD_C_rest_duplicate, PGD_C_rest_too_old,
+                                        PGD_C_bars_appended,  PGD_C_bars_revised,   PGD_C_bars_inserted};
+    enum { ENDS = sizeof(ends) / sizeof(ends[0]), MOST = 300 };
+    uint64_t got[2][ENDS] = {0};
+    int64_t newest = 100;
+    for (unsigned round = 0; round < 60; round++) {
+        struct pgd_bar rows[MOST];
+        size_t n = (size_t)random() % (MOST + 1);
+        for (size_t i = 0; i < n; i++) {
+            int64_t at = random() % 20 ? newest++ : newest - random() % 100;
+            rows[i] = fixture_bar(T0_MS + 60000 * at, random() % 4 ? 10 : 11);
+        }
+        for (unsigned way = 0; way < 2; way++) {
+            uint64_t before[ENDS];
+            for (unsigned e = 0; e < ENDS; e++)
+                before[e] = fixture_counter(&f, ends[e]);
+            if (way == 0)
+                feed_history(f.feed, whole, 1, rows, n);
+            for (size_t i = 0; way == 1 && i < n; i++)
+                feed_history(f.feed, single, 1, &rows[i], 1);
+            feed_batch(f.feed, 0, 0);
+            for (unsigned e = 0; e < ENDS; e++)
+                got[way][e] += fixture_counter(&f, ends[e]) - before[e];
+        }
+    }
+    assert_memory_equal(got[0], got[1], sizeof got[0]);
+    assert_true(got[0][1] && got[0][4] && got[0][5]);
+    assert_int_equal(fixture_counter(&f, PGD_C_rest_rows), 2 * (got[0][0] + got[0][1] + got[0][2]));
+    uint64_t head = pgd_bars_head(&f.bus.bars[1], 0);
+    assert_int_equal(head, pgd_bars_head(&f.bus.bars[1], 1));
+    int64_t last = 0;
+    for (uint64_t i = pgd_bars_first(&f.bus.bars[1], 0); i < head; i++) {
+        struct pgd_bar a, b;
+        pgd_bars_peek(&f.bus.bars[1], 0, i, &a);
+        pgd_bars_peek(&f.bus.bars[1], 1, i, &b);
+        assert_memory_equal(&a, &b, sizeof a);
+        assert_true(a.t > last);
+        last = a.t;
+    }
+    end(&f);
+}
+
 static void with_hole_hook(struct fixture *f)
 {
     feed_free(f->feed);
@@ -354,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_latest_goes_by_time),
         cmocka_unit_test(test_known_across_a_restart),
         cmocka_unit_test(test_bars_that_fill),
+        cmocka_unit_test(test_history_at_once),
         cmocka_unit_test(test_volume_tells_of_missing_bars),
         cmocka_unit_test(test_an_unreadable_event_is_a_hole),
     };

@@ -74,7 +74,7 @@ static int parse(const char *text, enum pgd_cluster cluster)
     assert_non_null(exact);
     memcpy(exact, text, n);
     memset(&got, 0, sizeof(got));
-    struct parse_sink sink = {on_event, on_fault, &got};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &got};
     int r = parse_ws(exact, n, cluster, &sink);
     free(exact);
     return r;

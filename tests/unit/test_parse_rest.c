@@ -56,7 +56,7 @@ static int parse(const char *text)
     assert_non_null(exact);
     memcpy(exact, text, n);
     event_n = fault_n = 0;
-    struct parse_sink sink = {on_event, on_fault, NULL};
+    struct parse_sink sink = {.event = on_event, .fault = on_fault};
     int r = parse_rest(exact, n, &page, &sink);
     copy(status, sizeof(status), page.status);
     copy(message, sizeof(message), page.message);

@@ -449,6 +449,31 @@ static void damaged_geometry_is_refused(void **state)
     close_fixture(&f);
 }
 
+/* What has a slot of its own appears at once; the rest row by row, round the ring. */
+static void many_appended_at_once(void **state)
+{
+    (void)state;
+    struct fixture f = open_fixture();
+    struct pgd_bar bars[CAPACITY + 5];
+    for (int64_t i = 0; i < (int64_t)(CAPACITY + 5); i++)
+        bars[i] = bar_at(1000 + i);
+    append(&f, 1, 999);
+    pgd_bars_append_all(&f.bars, 1, bars, 0);
+    assert_int_equal(pgd_bars_rows(&f.reader, 1), 1);
+    pgd_bars_append_all(&f.bars, 1, bars, 3);
+    assert_int_equal(pgd_bars_rows(&f.reader, 1), 4);
+    pgd_bars_append_all(&f.bars, 1, bars + 3, CAPACITY + 2);
+    uint64_t rows = pgd_bars_rows(&f.reader, 1);
+    assert_int_equal(rows, CAPACITY + 6);
+    for (uint64_t i = rows - CAPACITY + 1; i < rows; i++)
+        expect_row(&f, 1, i, 999 + (int64_t)i, 2);
+    struct pgd_bar bar;
+    assert_int_equal(pgd_bars_row(&f.reader, 1, rows - CAPACITY, &bar, NULL), -EOVERFLOW);
+    assert_int_equal(pgd_bars_rows(&f.reader, 0), 0);
+    assert_int_equal(pgd_bars_rows(&f.reader, 2), 0);
+    close_fixture(&f);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_teardown(name, instance_clean)
@@ -469,6 +494,7 @@ int main(void)
         TEST(row_left_odd_is_reported),
         TEST(change_log_reaches_readers),
         TEST(damaged_geometry_is_refused),
+        TEST(many_appended_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

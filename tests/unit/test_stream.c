@@ -195,8 +195,15 @@ static void open_world(const char *scenario, const char *kind)
 
 static void start(void)
 {
-    const struct stream_hooks hooks = {
-        {on_event, on_fault, w}, on_received, on_frame, on_batch, on_conn, on_pair, on_stopped, on_count, w};
+    const struct stream_hooks hooks = {{.event = on_event, .fault = on_fault, .user = w},
+                                       on_received,
+                                       on_frame,
+                                       on_batch,
+                                       on_conn,
+                                       on_pair,
+                                       on_stopped,
+                                       on_count,
+                                       w};
     assert_int_equal(stream_new(&w->stream, &w->loop, w->http, &w->config, &w->cluster, w->secret, &hooks),
                      0);
     stream_start(w->stream);

@@ -144,12 +144,64 @@ static void test_restart_adopts_rows_and_state(void **state)
     fixture_remove(&f);
 }
 
+/* Rows of history wait for those of other series, but not for ever, and not when something that cannot wait
+ * follows on them; all are computed and logged in any case. */
+static void test_history_waits_for_company(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    fixture_open(&f, 300, 512);
+    struct watcher w;
+    watch(&w, &f, PGD_FROM_NEXT);
+    static char names[300][16];
+    struct symbol *symbols[300];
+    for (int s = 0; s < 300; s++) {
+        snprintf(names[s], sizeof names[s], "S%d", s);
+        symbols[s] = fixture_take(&f, names[s], PGD_STOCKS, false);
+    }
+    for (int64_t i = 0; i < 200; i += 20) {
+        for (int s = 0; s < 300; s++) {
+            struct pgd_bar rows[20];
+            for (int64_t k = 0; k < 20; k++)
+                rows[k] = fixture_bar(T0 + (i + k) * 60000, 100 + s + (double)((i + k) % 17));
+            feed_history(f.feed, symbols[s], 1, rows, 20);
+            feed_batch(f.feed, 0, 0);
+        }
+        /* one of the stream, in the midst of it */
+        struct pgd_bar bar = fixture_bar(T0 + (i + 20) * 60000, 77);
+        fixture_send_bar(&f, names[i], EVENT_AM, &bar);
+        feed_batch(f.feed, 0, 1);
+    }
+    for (unsigned waits = 0; !worker_idle(f.worker); waits++) {
+        assert_true(waits < 600000);
+        worker_kick(f.worker);
+        usleep(100);
+    }
+    assert_true(fixture_counter(&f, PGD_C_engine_batches) < fixture_counter(&f, PGD_C_engine_changes));
+    for (uint32_t s = 0; s < 300; s++) {
+        uint64_t head = pgd_bars_head(&f.bus.bars[1], s);
+        assert_in_range(head, 200, 201);
+        for (uint64_t i = 0; i < head; i++) {
+            struct pgd_bar bar;
+            double units[PGK_COLUMNS_MAX];
+            assert_int_equal(pgd_bars_row(&w.bars, s, i, &bar, units), 1);
+            assert_true(!isnan(units[0]) == (i >= 19)); /* sma_20 */
+        }
+    }
+    follow(&w, &f, 299, 200);
+    pgd_bars_detach(&w.bars);
+    fixture_close(&f);
+    assert_int_equal(f.engine_failures, 0);
+    fixture_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_row_gets_indicators),
         cmocka_unit_test(test_revision_recomputes_and_is_logged),
         cmocka_unit_test(test_restart_adopts_rows_and_state),
+        cmocka_unit_test(test_history_waits_for_company),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

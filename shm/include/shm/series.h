@@ -58,6 +58,10 @@ uint64_t pgd_bars_first(const struct pgd_bars *bars, uint32_t series);
 /* Appends (caller keeps starts increasing); returns the row's index. */
 uint64_t pgd_bars_append(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *bar);
 
+/* Appends `count` bars, oldest first (caller keeps starts increasing). While the ring is not full yet the
+ * head moves once, and all of them appear together. */
+void pgd_bars_append_all(struct pgd_bars *bars, uint32_t series, const struct pgd_bar *given, size_t count);
+
 /* Replaces row `index` (held): 0, or -ERANGE. */
 int pgd_bars_revise(struct pgd_bars *bars, uint32_t series, uint64_t index,
                     const struct pgd_bar *bar) PGD_WARN_UNUSED;
