@@ -1,5 +1,5 @@
-/* prop_number - random and adversarial numbers: the same bits as strtod, the same position, whatever path
- * they take. */
+/* prop_number - ten million random and adversarial numbers: the same bits as strtod, the same position,
+ * whatever path they take. */
 #include "kernels/number.h"
 
 #include <math.h>
@@ -13,7 +13,10 @@
 
 #include <cmocka.h>
 
+#define NUMBERS UINT64_C(10000000)
+
 static uint64_t seed;
+static uint64_t checked;
 
 static uint64_t rnd(void)
 {
@@ -53,6 +56,7 @@ static void check(const char *text)
     memcpy(buf, text, n);
     memcpy(buf + n, ",\"x\":12345678901234", 20);
     double want = strtod(text, NULL);
+    checked++;
     struct number number;
     const char *after = number_scan(buf, buf + n + 19, &number);
     double got = after ? number_double(&number) : 0;
@@ -178,6 +182,64 @@ static void division(void **state)
     }
 }
 
+/* The digits of `m`, with zeros in front up to `least` of them; returns their end. */
+static char *put_digits(char *to, uint64_t m, int least)
+{
+    char digits[20];
+    int n = 0;
+    for (; m || n < least; m /= 10)
+        digits[n++] = (char)('0' + m % 10);
+    while (n > 0)
+        *to++ = digits[--n];
+    return to;
+}
+
+/* What a feed could send, and next to it: prices and sizes of every length, with zeros in front of and behind
+ * what counts, of 15 to 20 digits around 2^53 and 2^64, with exponents at the edge of what a table of powers
+ * serves exactly. */
+static void near_the_edges(void **state)
+{
+    (void)state;
+    static const uint64_t edges[] = {
+        UINT64_C(1) << 53,  UINT64_C(1) << 54,          UINT64_MAX, INT64_MAX, UINT64_C(999999999999999999),
+        UINT64_C(99999999), UINT64_C(10000000000000000)};
+    static const int exponents[] = {0, 1, 7, 15, 18, 19, 20, 22, 23, 27, 37, 290, 308, 323};
+    while (checked < NUMBERS) {
+        char text[64];
+        char *p = text;
+        uint64_t r = rnd();
+        uint64_t m = r % 4 ? rnd() >> (r >> 8 & 63) : edges[(r >> 8) % 7] + (r >> 16) % 65 - 32;
+        if ((r >> 32 & 7) == 0)
+            *p++ = '-';
+        unsigned form = (unsigned)(r >> 40) % 8;
+        if (form < 4) { /* a point: its place, and zeros behind */
+            int places = 1 + (int)(r >> 48) % 12;
+            uint64_t unit = number_pow10[places];
+            p = put_digits(p, m / unit, 1);
+            *p++ = '.';
+            p = put_digits(p, m % unit, places);
+            for (uint64_t zeros = form == 0 ? r >> 56 & 7 : 0; zeros > 0; zeros--)
+                *p++ = '0';
+        } else if (form == 4) { /* zeros before what counts */
+            *p++ = '0';
+            *p++ = '.';
+            p = put_digits(p, m, 1 + (int)(r >> 48) % 20);
+        } else {
+            p = put_digits(p, m, 1);
+        }
+        if (form > 4 || (r >> 44 & 7) == 0) {
+            *p++ = r >> 60 & 1 ? 'e' : 'E';
+            if (r >> 61 & 1)
+                *p++ = '-';
+            else if (r >> 62 & 1)
+                *p++ = '+';
+            p = put_digits(p, (uint64_t)exponents[(r >> 52) % 14], 1);
+        }
+        *p = '\0';
+        check(text);
+    }
+}
+
 static void check_print(double d)
 {
     char want[64], got[NUMBER_PRINT_SIZE];
@@ -239,8 +301,10 @@ int main(void)
     seed |= 1;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(printed),  cmocka_unit_test(built), cmocka_unit_test(halfway),
-        cmocka_unit_test(division), cmocka_unit_test(print),
+        cmocka_unit_test(printed),  cmocka_unit_test(built),          cmocka_unit_test(halfway),
+        cmocka_unit_test(division), cmocka_unit_test(near_the_edges), cmocka_unit_test(print),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    printf("%llu numbers\n", (unsigned long long)checked);
+    return failed;
 }
