@@ -256,7 +256,7 @@ check-run:
 	@$(PYTHON) tests/run --sum $(TALLY)
 
 THREAD_BIN := $(filter $(B)/tests/unit/test_tape $(B)/tests/unit/test_series $(B)/tests/unit/test_board $(B)/tests/unit/test_worker $(B)/tests/unit/test_fake_cuda \
-	$(B)/tests/unit/test_cache_store $(B)/tests/unit/test_warm $(B)/tests/unit/test_pipeline \
+	$(B)/tests/unit/test_cache_store $(B)/tests/unit/test_warm $(B)/tests/unit/test_pipeline $(B)/tests/unit/test_journal \
 	$(B)/tests/property/prop_tape $(B)/tests/property/prop_series $(B)/tests/unit/test_client $(B)/tests/unit/test_client_sub,$(TEST_BIN))
 .PHONY: tests-threads
 tests-threads: $(THREAD_BIN)
@@ -276,8 +276,8 @@ check-gpu:
 	@$(PYTHON) tests/run --sum $(TALLY)-gpu
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
-.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest
-bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest
+.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest bench-journal
+bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest bench-journal
 bench-build:
 	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
 bench-ring bench-engine bench-parse bench-attach bench-cache: bench-%: bench-build
@@ -287,6 +287,9 @@ bench-rest: bench-build
 bench-feed: bench-build
 	@$(B)/tests/bench/bench_path
 	@BUILD=$(B) $(PYTHON) tests/bench/feed.py
+bench-journal: bench-build
+	@$(B)/tests/bench/bench_journal
+	@BUILD=$(B) $(PYTHON) tests/bench/journal.py
 
 # The long campaigns.
 .PHONY: chaos cuts fuzz-long values-long cross format install clean

@@ -15,6 +15,9 @@
 #define RING_MIN     (UINT64_C(1) << 20)
 #define PATIENCE_NS  NS_PER_S
 #define PATIENCE_NAP 200000 /* ns */
+#define AHEAD_BYTES  1024u  /* of the ring on their way into the cache, which is smaller than it */
+#define AHEAD_LINES  3u     /* at each put */
+#define WAKE_BYTES   (UINT64_C(256) << 10) /* put since the writer was last looked at: a block's worth */
 
 /* ------------------------------------------------------------------------------------------------ the ring
  */
@@ -56,6 +59,16 @@ static void wake_writer(struct journal *j)
         sem_post(&j->wake);
 }
 
+/* Not at each put: the writer's words are in another processor's cache, and a wake is a system call. What is
+ * less than a block is found at the writer's next flush. */
+static void look(struct journal *j)
+{
+    j->looked = j->head;
+    j->tail_seen = __atomic_load_n(&j->tail, __ATOMIC_ACQUIRE);
+    if (j->head - j->tail_seen >= WAKE_BYTES)
+        wake_writer(j);
+}
+
 static bool wait_for_room(struct journal *j, uint64_t bytes)
 {
     const struct timespec nap = {0, PATIENCE_NAP};
@@ -83,6 +96,8 @@ static void append(struct journal *j, const struct journal_entry *e, const void 
         .t_ns = e->t_ns,
         .arg = e->arg,
     };
+    for (unsigned line = 0; line < AHEAD_LINES; line++)
+        __builtin_prefetch(at + AHEAD_BYTES + line * PGD_LINE, 1);
     memcpy(at, &head, sizeof head);
     if (e->before_size)
         memcpy(at + sizeof head, e->before, e->before_size);
@@ -131,8 +146,8 @@ void journal_put(struct journal *j, const struct journal_entry *e, const void *d
         return;
     }
     append(j, e, data, size, padded);
-    if (j->head - j->tail_seen > j->size / 8)
-        wake_writer(j);
+    if (j->head - j->looked >= WAKE_BYTES)
+        look(j);
 }
 
 void journal_patient(struct journal *j, bool patient)

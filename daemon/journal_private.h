@@ -38,6 +38,7 @@ struct journal {
     uint8_t *ring;
     uint64_t size;
     uint64_t tail_seen; /* main thread's copy */
+    uint64_t looked;    /* main thread's: head when the writer was last looked at */
     bool patient;
     struct journal_hole hole; /* main thread's */
     uint64_t records, lost;   /* main thread's */

@@ -50,6 +50,10 @@ int journal_reader_next(struct journal_reader *reader, struct journal_item *ret,
 /* From here on, blocks that hold nothing but frames from before `t_ns` are passed over by their headers. */
 void journal_reader_skip(struct journal_reader *reader, int64_t t_ns);
 
+/* Reads on in the thread of `ahead`, which outlives the reader. */
+struct journal_ahead;
+void journal_reader_ahead(struct journal_reader *reader, struct journal_ahead *ahead);
+
 /* Where a file that was torn must be cut, and the header of its last block as it is to be then. 1: torn; 0:
  * it ends well, or in a way no crash explains, which is left alone; negative: cannot be read. */
 struct journal_tail {
@@ -72,6 +76,8 @@ int journal_set_open(struct journal_set **ret, char *const *paths, size_t count,
                      void *user, char *err, size_t err_size) __attribute__((warn_unused_result));
 void journal_set_close(struct journal_set *set);
 void journal_set_skip(struct journal_set *set, int64_t t_ns);
+/* Blocks are read and checked in a thread from here on; without one when it cannot be had. */
+void journal_set_ahead(struct journal_set *set);
 
 /* Goes to the next file, whatever is left of this one. 1; 0: that was the last. */
 int journal_set_next_file(struct journal_set *set, const struct journal_reader **ret_reader, char *err,

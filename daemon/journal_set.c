@@ -1,3 +1,4 @@
+#include "journal_ahead.h"
 #include "journal_read.h"
 
 #include <dirent.h>
@@ -24,8 +25,9 @@ struct journal_set {
     void *user;
     int64_t skip_ns;
     bool skips;
-    uint64_t seq;   /* of the record after the last */
-    int64_t run_ns; /* of the last file; 0: none yet */
+    struct journal_ahead *ahead; /* NULL: none */
+    uint64_t seq;                /* of the record after the last */
+    int64_t run_ns;              /* of the last file; 0: none yet */
 };
 
 static int add(struct journal_set *s, const char *path, char *err, size_t err_size)
@@ -131,6 +133,7 @@ void journal_set_close(struct journal_set *s)
     if (!s)
         return;
     journal_reader_close(s->reader);
+    journal_ahead_free(s->ahead);
     for (size_t i = 0; i < s->count; i++)
         free(s->members[i].path);
     free(s->members);
@@ -143,6 +146,12 @@ void journal_set_skip(struct journal_set *s, int64_t t_ns)
     s->skip_ns = t_ns;
     if (s->reader)
         journal_reader_skip(s->reader, t_ns);
+}
+
+void journal_set_ahead(struct journal_set *s)
+{
+    if (!s->ahead && journal_ahead_new(&s->ahead) < 0)
+        s->ahead = NULL;
 }
 
 size_t journal_set_files(const struct journal_set *s)
@@ -158,6 +167,7 @@ static int open_next(struct journal_set *s, char *err, size_t err_size)
         return r;
     if (s->skips)
         journal_reader_skip(s->reader, s->skip_ns);
+    journal_reader_ahead(s->reader, s->ahead);
     if (s->run_ns == m->file.run_ns && m->file.first_seq > s->seq && s->damaged) {
         const struct journal_damage d = {m->path,
                                          0,

@@ -9,9 +9,9 @@
 #include "clock.h"
 #include "log.h"
 
-#define TURN_NS      INT64_C(5000000) /* of the loop's time for records at a stretch */
-#define TURN_RECORDS 16u              /* between two looks at the clock */
-#define SUFFIX       "-replay"
+#define TURN_NS    INT64_C(5000000) /* of the loop's time for records at a stretch */
+#define TURN_BYTES 32768u           /* of records between two looks at the clock */
+#define SUFFIX     "-replay"
 
 struct replay {
     uv_timer_t timer;
@@ -166,7 +166,7 @@ static void on_timer(uv_timer_t *timer)
     struct replay *r = timer->data;
     int64_t now = clock_mono_ns();
     const int64_t end = now + TURN_NS;
-    for (unsigned n = 1;; n++) {
+    for (size_t bytes = 0;;) {
         if ((r->settling || engine_must_settle(r)) && !settle(r, end))
             break;
         int e = fetch(r);
@@ -179,8 +179,13 @@ static void on_timer(uv_timer_t *timer)
             uv_timer_start(&r->timer, on_timer, (uint64_t)(wait + 999999) / 1000000, 0);
             return;
         }
+        bytes += r->item.head->size;
         serve(r);
-        if (n % TURN_RECORDS == 0 && (now = clock_mono_ns()) > end)
+        if (bytes < TURN_BYTES)
+            continue;
+        bytes = 0;
+        now = clock_mono_ns();
+        if (now > end)
             break;
     }
     uv_timer_start(&r->timer, on_timer, 0, 0); /* sockets and signals first */
@@ -213,6 +218,7 @@ int replay_new(struct replay **ret, uv_loop_t *loop, struct bus *bus, struct sym
     r->target.user = hooks->user;
     if (options->from_ns != INT64_MIN && !options->warm)
         journal_set_skip(r->set, options->from_ns);
+    journal_set_ahead(r->set);
     uv_timer_init(loop, &r->timer);
     r->timer.data = r;
     *ret = r;

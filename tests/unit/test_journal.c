@@ -19,6 +19,7 @@
 
 #include "crc32c.h"
 #include "journal.h"
+#include "journal_ahead.h"
 #include "journal_read.h"
 
 #define NAME_MAX_ 300
@@ -150,8 +151,9 @@ static void look(struct seen *s, const struct journal_item *item)
     }
 }
 
-/* -EPROTO: the header itself is gone. */
-static int read_fd(int fd, struct seen *s)
+static struct journal_ahead *ahead;
+
+static int read_way(int fd, struct seen *s, bool with_ahead)
 {
     char err[300];
     struct journal_reader *r;
@@ -161,10 +163,23 @@ static int read_fd(int fd, struct seen *s)
         assert_non_null(strstr(err, "file: "));
         return e;
     }
+    if (with_ahead)
+        journal_reader_ahead(r, ahead);
     struct journal_item item;
     while ((e = journal_reader_next(r, &item, err, sizeof err)) == 1)
         look(s, &item);
     journal_reader_close(r);
+    return e;
+}
+
+/* Both ways of reading find the same. -EPROTO: the header itself is gone. */
+static int read_fd(int fd, struct seen *s)
+{
+    struct seen other = {0};
+    int again = read_way(dup(fd), &other, true);
+    int e = read_way(fd, s, false);
+    assert_int_equal(e, again);
+    assert_memory_equal(s, &other, sizeof other);
     return e;
 }
 
@@ -176,6 +191,7 @@ static struct seen read_set(void)
     struct journal_item item;
     if (journal_set_open(&set, paths, 1, on_damage, &s, err, sizeof err) < 0)
         fail_msg("%s", err);
+    journal_set_ahead(set);
     while (journal_set_next(set, &item, NULL, err, sizeof err) == 1)
         look(&s, &item);
     journal_set_close(set);
@@ -564,5 +580,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_no_journal, setup, teardown),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (journal_ahead_new(&ahead) < 0)
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    journal_ahead_free(ahead);
+    return failed;
 }
