@@ -320,7 +320,7 @@ static void bench_burst(struct bench *b)
         pgd_bars_log(&log, &reader, PGD_FROM_NEXT) < 0)
         die("burst setup");
     struct parse_sink sink = feed_sink(b->feed, PGD_STOCKS);
-    const struct parse_sink nothing = {ignore_event, ignore_fault, NULL};
+    const struct parse_sink nothing = {.event = ignore_event, .fault = ignore_fault};
     for (int bar = 0; bar < BARS; bar++) {
         for (unsigned i = 0; i < MESSAGES; i++)
             size[i] = make_bars(text + (size_t)i * ROOM, ROOM, i * PER_MESSAGE, bar);
