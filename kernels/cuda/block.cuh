@@ -44,7 +44,6 @@ struct pgk_block {
     uint32_t rows;    /* room: rows a lane can have at a time, at most PGK_GPU_ROWS */
     uint32_t gen;     /* of the units written */
     uint32_t careful; /* some lane rewrites units that readers may be looking at */
-    uint32_t bare;    /* nothing is stepped: what moving the bytes alone takes */
     double *lines;    /* [rows][PGK_LINE_WORDS][PGK_GPU_PAD]: those at hand */
     double *outs;     /* [rows][unit_words][PGK_GPU_PAD] */
     uint64_t state[PGK_GPU_LANES];
@@ -324,7 +323,7 @@ PGK_DEV void pgk_step_rows(struct pgk_block *b, const struct pgk_gpu_plan *plan)
 {
     PGK_EACH(b, t)
     uint32_t lane = t % PGK_GPU_LANES, warps = b->threads / PGK_GPU_LANES;
-    if (b->step[lane] && !b->bare)
+    if (b->step[lane])
         for (uint32_t i = t / PGK_GPU_LANES; i < plan->ops; i += warps)
             pgk_step_op(plan, b, i, lane);
     PGK_MEET

@@ -32,6 +32,12 @@ PGK_DEV uint64_t pgk_sys_load(uint64_t address)
     asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(ret) : "l"(address) : "memory");
     return ret;
 }
+PGK_DEV uint32_t pgk_sys_load32(uint64_t address)
+{
+    uint32_t ret;
+    asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(ret) : "l"(address) : "memory");
+    return ret;
+}
 PGK_DEV uint64_t pgk_sys_load_acquire(uint64_t address)
 {
     uint64_t ret;
@@ -52,10 +58,6 @@ PGK_DEV uint64_t pgk_gpu_load_acquire(const uint64_t *p)
     asm volatile("ld.acquire.gpu.global.u64 %0, [%1];" : "=l"(ret) : "l"(p) : "memory");
     return ret;
 }
-PGK_DEV void pgk_gpu_store_release(uint64_t *p, uint64_t x)
-{
-    asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(p), "l"(x) : "memory");
-}
 PGK_DEV uint64_t pgk_gpu_add(uint64_t *p, uint64_t x)
 {
     return (uint64_t)atomicAdd((unsigned long long *)p, (unsigned long long)x);
@@ -64,11 +66,9 @@ PGK_DEV uint32_t pgk_block_or(uint32_t *p, uint32_t x)
 {
     return atomicOr((unsigned *)p, (unsigned)x);
 }
-PGK_DEV uint64_t pgk_clock_ns(void)
+PGK_DEV uint32_t pgk_ones(uint32_t x)
 {
-    uint64_t ret;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ret));
-    return ret;
+    return (uint32_t)__popc((int)x);
 }
 /* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
  * group. */
@@ -89,11 +89,8 @@ PGK_DEV void pgk_async_wait(bool later)
     else
         asm volatile("cp.async.wait_group 0;" ::: "memory");
 }
-PGK_DEV void pgk_pause(void) {}
 
 #else /* every access ordered: the thread sanitizer does not know fences */
-
-#include <time.h>
 
 #define PGK_DEV          static inline __attribute__((unused))
 #define PGK_EACH(cta, t) for (unsigned t = 0; t < (cta)->threads; t++) {
@@ -102,6 +99,10 @@ PGK_DEV void pgk_pause(void) {}
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
     return __atomic_load_n((uint64_t *)(uintptr_t)address, __ATOMIC_ACQUIRE);
+}
+PGK_DEV uint32_t pgk_sys_load32(uint64_t address)
+{
+    return __atomic_load_n((uint32_t *)(uintptr_t)address, __ATOMIC_ACQUIRE);
 }
 PGK_DEV uint64_t pgk_sys_load_acquire(uint64_t address)
 {
@@ -119,10 +120,6 @@ PGK_DEV uint64_t pgk_gpu_load_acquire(const uint64_t *p)
 {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
-PGK_DEV void pgk_gpu_store_release(uint64_t *p, uint64_t x)
-{
-    __atomic_store_n(p, x, __ATOMIC_RELEASE);
-}
 PGK_DEV uint64_t pgk_gpu_add(uint64_t *p, uint64_t x)
 {
     return __atomic_fetch_add(p, x, __ATOMIC_ACQ_REL);
@@ -131,15 +128,9 @@ PGK_DEV uint32_t pgk_block_or(uint32_t *p, uint32_t x)
 {
     return __atomic_fetch_or(p, x, __ATOMIC_RELAXED);
 }
-PGK_DEV uint64_t pgk_clock_ns(void)
+PGK_DEV uint32_t pgk_ones(uint32_t x)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
-}
-PGK_DEV void pgk_pause(void)
-{
-    PGK_HOST_PAUSE();
+    return (uint32_t)__builtin_popcount(x);
 }
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
 {

@@ -23,6 +23,8 @@ struct CUmod_st;
 struct CUfunc_st;
 struct CUstream_st;
 struct CUevent_st;
+struct CUgraph_st;
+struct CUgraphExec_st;
 struct CUuuid_st;
 typedef unsigned long long pgk_devptr; /* CUdeviceptr */
 
@@ -93,7 +95,7 @@ struct pgk_driver_device {
     bool can_register; /* host memory can be registered */
     bool same_pointer; /* registered memory has the same address on the device */
     bool native_atomics; /* atomics on host memory are as between threads of the host */
-    bool time_limit;     /* a display's watchdog ends long kernels: no persistent kernel */
+    bool time_limit;     /* a display's watchdog ends long kernels */
 };
 
 int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_driver_device *ret, char *why,

@@ -14,7 +14,6 @@
 #define GPUS_MAX    8
 #define UNKNOWN     UINT64_MAX /* the GPU does not have the state of a series */
 #define SWEEP_TASKS 64u
-#define LINGER_NS   UINT64_C(1000000000)
 #define TIMEOUT_NS  UINT64_C(5000000000)
 
 _Static_assert((int)PGK_REACHED == (int)PGK_GPU_REACHED && (int)PGK_COALESCED == (int)PGK_GPU_COALESCED &&
@@ -91,9 +90,7 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
 {
     struct pgk_driver_device info;
     struct pgk_rtc_image image = {0};
-    struct pgk_gpu_options gpu = {.linger_ns = options->linger_ns == 0 ? LINGER_NS : options->linger_ns,
-                                  .timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
-                                  .blocks = options->blocks,
+    struct pgk_gpu_options gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
                                   .sweep_rows = options->sweep_rows};
     int rc = pgk_driver_device(cuda->driver, ordinal, &info, why, why_size);
     if (rc != 0)
@@ -102,8 +99,6 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
         (void)snprintf(why, why_size, "%s cannot use the host's memory in place", info.name);
         return -ENOTSUP;
     }
-    if (info.time_limit)
-        gpu.linger_ns = 0; /* a kernel that stays would be killed */
     int compiled = get_image(cuda, &info, options, &image, why, why_size);
     if (compiled != 0 && pgk_fatbin_size == 0)
         return compiled;
@@ -235,15 +230,7 @@ int pgk_cuda_extent(struct pgk_cuda *cuda, uint32_t number, uint32_t first, uint
     if (!cuda->register_memory || pgk_arena_ready(&segment->arena, first, count))
         return 0;
     unsigned result = 0;
-    int rc = 0;
-    for (int i = 0; rc == 0 && i < cuda->gpus; i++) { /* registering waits for every kernel */
-        rc = pgk_gpu_current(&cuda->gpu[i]);
-        if (rc == 0)
-            rc = pgk_gpu_quiet(&cuda->gpu[i]);
-        if (rc != 0)
-            return failed(cuda, &cuda->gpu[i], rc);
-    }
-    rc = pgk_gpu_current(&cuda->gpu[0]);
+    int rc = pgk_gpu_current(&cuda->gpu[0]);
     if (rc == 0)
         rc = pgk_arena_extend(&segment->arena, cuda->driver, first, count, &result);
     if (rc != 0 && result != 0) {
@@ -350,7 +337,7 @@ static int push(struct call *call)
     for (int g = 0; g < cuda->gpus; g++) {
         if (cuda->share[g].pushed_count == 0)
             continue;
-        rc = cuda->gpus > 1 || !cuda->gpu[g].running ? pgk_gpu_current(&cuda->gpu[g]) : 0;
+        rc = pgk_gpu_current(&cuda->gpu[g]);
         if (rc == 0)
             rc = pgk_gpu_push_begin(&cuda->gpu[g], call->number, cuda->share[g].pushed_count);
         if (rc != 0)
@@ -527,7 +514,20 @@ static int sweep(struct call *call)
     return 0;
 }
 
-int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
+/* Checkpoints that pushes are writing still are there: whoever sweeps, CPU or GPU, begins from them. */
+static int settle(struct pgk_cuda *cuda)
+{
+    for (int g = 0; g < cuda->gpus; g++) {
+        int rc = pgk_gpu_current(&cuda->gpu[g]);
+        if (rc == 0)
+            rc = pgk_gpu_quiet(&cuda->gpu[g]);
+        if (rc != 0)
+            return failed(cuda, &cuda->gpu[g], rc);
+    }
+    return 0;
+}
+
+static int compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
 {
     struct call call = {.cuda = cuda,
                         .number = number,
@@ -544,8 +544,26 @@ int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *
         cuda->round++;
         sort_changes(&call);
         rc = push(&call);
+        if (rc == 0 && call.sweeps > 0)
+            rc = settle(cuda);
         if (rc == 0 && call.sweeps >= cuda->sweep_tasks)
             rc = sweep(&call);
     } while (call.later > 0 && call.sweeps >= cuda->sweep_tasks);
+    return rc;
+}
+
+/* One GPU has failed: what the others are at ends before somebody else does the same rows. */
+static void stop(struct pgk_cuda *cuda)
+{
+    for (int g = 0; g < cuda->gpus; g++)
+        if (!cuda->gpu[g].failed && pgk_gpu_current(&cuda->gpu[g]) == 0 && pgk_gpu_quiet(&cuda->gpu[g]) != 0)
+            continue; /* it has failed as well: it says so itself */
+}
+
+int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
+{
+    int rc = compute(cuda, number, changes, count);
+    if (rc != 0)
+        stop(cuda);
     return rc;
 }

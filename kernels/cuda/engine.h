@@ -18,9 +18,7 @@ struct pgk_cuda_options {
     const char *rtc;      /* "": without NVRTC */
     const char *cache;    /* directory of compiled kernels, NULL: the usual */
     uint32_t sweep_tasks; /* fewer tasks are left to the caller, unless pushes alone are few; 0: the usual */
-    uint64_t linger_ns;   /* 0: the usual */
     uint64_t timeout_ns;  /* 0: the usual */
-    uint32_t blocks;      /* of the push kernel, 0: the usual */
     uint32_t sweep_rows;  /* that a sweep does at a time, 0: the usual */
 };
 

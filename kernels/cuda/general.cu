@@ -15,16 +15,15 @@ static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lin
     b->outs = outs;
 }
 
-/* Shared memory: what the block knows, two sets of lines, outputs. */
+/* Shared memory: what the block knows, lines (two sets of them for a sweep), outputs. */
 extern "C" __global__ void __launch_bounds__(512)
     pgk_push(const __grid_constant__ struct pgk_gpu_push push, const struct pgk_gpu_plan *plan)
 {
     extern __shared__ double memory[];
     struct pgk_pusher *p = (struct pgk_pusher *)memory;
     if (threadIdx.x == 0) {
-        double *lines = memory + PGK_GPU_BLOCK_BYTES / 8, *more = lines + PGK_LINE_WORDS * PGK_GPU_PAD;
-        pgk_begin(&p->block[0], 1, lines, more + PGK_LINE_WORDS * PGK_GPU_PAD);
-        pgk_begin(&p->block[1], 1, more, more + PGK_LINE_WORDS * PGK_GPU_PAD);
+        double *lines = memory + PGK_GPU_BLOCK_BYTES / 8;
+        pgk_begin(&p->block, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
     }
     __syncthreads();
     pgk_push_run(p, &push, plan, blockIdx.x, gridDim.x);

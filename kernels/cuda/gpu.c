@@ -16,7 +16,6 @@
 #define ASK_EVERY    1024u /* looks at memory between two questions to the driver */
 #define SLEEP_AFTER  INT64_C(200000)
 #define LINE         64u
-#define BLOCKS_A_SM  3      /* of the push kernel */
 #define SWEEP_ROW_NS 10000u /* a row of a sweep takes far less, even of one series alone */
 
 static int failed(struct pgk_gpu *gpu, unsigned result, const char *what)
@@ -24,7 +23,16 @@ static int failed(struct pgk_gpu *gpu, unsigned result, const char *what)
     char text[120];
     int rc = pgk_driver_error(gpu->driver, result, text, sizeof text);
     (void)snprintf(gpu->fault, sizeof gpu->fault, "%s: %s", what, text);
+    gpu->failed = true;
     return rc;
+}
+
+static int timed_out(struct pgk_gpu *gpu, const char *what, uint64_t after_ns)
+{
+    (void)snprintf(gpu->fault, sizeof gpu->fault, "%s: no answer for %u ms", what,
+                   (unsigned)(after_ns / 1000000));
+    gpu->failed = true;
+    return -ETIMEDOUT;
 }
 
 /* Leaves the function with the error when a call of the driver fails. */
@@ -80,45 +88,79 @@ static int set_shape(struct pgk_gpu *gpu)
     TRY(gpu, "shared memory",
         func_set_attribute(gpu->sweep, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                            (int)gpu->sweep_shared));
-    int fit = 0; /* all blocks must run at once: they wait for each other */
-    TRY(gpu, "occupancy", occupancy_max_blocks(&fit, gpu->push, (int)gpu->threads, gpu->push_shared));
-    uint32_t most = (uint32_t)(fit < BLOCKS_A_SM ? fit : BLOCKS_A_SM) * gpu->info.sms;
-    if (gpu->options.blocks == 0 || gpu->options.blocks > most)
-        gpu->options.blocks = most;
     return 0;
 }
 
-/* Bell, done and each array begin on lines of their own: one side's stores do not share a line with the
- * other's. */
+/* Tiles that a push of `count` series is launched with: 2 to the power of this. */
+static uint32_t graph_of(uint32_t count)
+{
+    uint32_t graph = 0;
+    while ((uint64_t)PGK_GPU_LANES << graph < count)
+        graph++;
+    return graph;
+}
+
+/* Done and each array begin on lines of their own: one side's stores do not share a line with the other's. */
 static int take_host_memory(struct pgk_gpu *gpu)
 {
-    size_t entry = (size_t)gpu->entries * sizeof *gpu->entry;
-    entry = (entry + LINE - 1) / LINE * LINE;
-    size_t size = 4 * LINE + 2 * entry + PGK_GPU_TASKS * sizeof *gpu->tasks;
+    size_t room = (size_t)PGK_GPU_LANES << graph_of(gpu->entries);
+    size_t entry = room * sizeof *gpu->entry, problem = room * sizeof *gpu->problem;
+    size_t size = 2 * LINE + entry + problem + PGK_GPU_TASKS * sizeof *gpu->tasks;
     TRY(gpu, "host memory",
         mem_host_alloc(&gpu->host, size, PGK_CU_MEMHOSTALLOC_PORTABLE | PGK_CU_MEMHOSTALLOC_DEVICEMAP));
     memset(gpu->host, 0, size);
     uint8_t *at = gpu->host;
-    gpu->bell = (struct pgk_gpu_bell *)(void *)at;
-    gpu->done = (struct pgk_gpu_done *)(void *)(at + 2 * LINE);
-    gpu->entry = (uint64_t *)(void *)(at + 4 * LINE);
-    gpu->problem = (uint64_t *)(void *)(at + 4 * LINE + entry);
-    gpu->tasks = (struct pgk_gpu_task *)(void *)(at + 4 * LINE + 2 * entry);
+    gpu->done = (struct pgk_gpu_done *)(void *)at;
+    gpu->entry = (uint32_t *)(void *)(at + 2 * LINE);
+    gpu->problem = (uint64_t *)(void *)(at + 2 * LINE + entry);
+    gpu->tasks = (struct pgk_gpu_task *)(void *)(at + 2 * LINE + entry + problem);
     return 0;
 }
 
 static int take_memory(struct pgk_gpu *gpu)
 {
-    TRY(gpu, "stream", stream_create(&gpu->push_stream, PGK_CU_STREAM_NON_BLOCKING, 0));
-    TRY(gpu, "stream", stream_create(&gpu->sweep_stream, PGK_CU_STREAM_NON_BLOCKING, 0));
+    TRY(gpu, "stream", stream_create(&gpu->stream, PGK_CU_STREAM_NON_BLOCKING, 0));
     TRY(gpu, "memory", mem_alloc(&gpu->device_plan, sizeof gpu->plan));
     TRY(gpu, "memory", mem_alloc(&gpu->device_gate, sizeof(struct pgk_gpu_gate)));
     TRY(gpu, "memory", mem_alloc(&gpu->device_segments, sizeof gpu->segments));
     int rc = take_host_memory(gpu);
     if (rc != 0)
         return rc;
-    TRY(gpu, "copy", memcpy_htod_async(gpu->device_plan, &gpu->plan, sizeof gpu->plan, gpu->sweep_stream));
-    TRY(gpu, "copy", stream_synchronize(gpu->sweep_stream));
+    TRY(gpu, "memory", memset_d8_async(gpu->device_gate, 0, sizeof(struct pgk_gpu_gate), gpu->stream));
+    TRY(gpu, "copy", memcpy_htod_async(gpu->device_plan, &gpu->plan, sizeof gpu->plan, gpu->stream));
+    TRY(gpu, "copy", stream_synchronize(gpu->stream));
+    return 0;
+}
+
+/* A push of at most so many tiles. A graph is launched sooner than a kernel is. */
+static int make_graph(struct pgk_gpu *gpu, unsigned tiles, struct CUgraphExec_st **ret)
+{
+    struct pgk_gpu_push push = {.entry = (uint64_t)(uintptr_t)gpu->entry,
+                                .done = (uint64_t)(uintptr_t)gpu->done,
+                                .problem = (uint64_t)(uintptr_t)gpu->problem,
+                                .segments = gpu->device_segments,
+                                .gate = gpu->device_gate};
+    void *params[] = {&push, &gpu->device_plan};
+    struct CUgraph_st *graph = NULL;
+    TRY(gpu, "graph", stream_begin_capture(gpu->stream, PGK_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    unsigned launched = gpu->driver->launch_kernel(gpu->push, tiles, 1, 1, gpu->threads, 1, 1,
+                                                   (unsigned)gpu->push_shared, gpu->stream, params, NULL);
+    unsigned captured = gpu->driver->stream_end_capture(gpu->stream, &graph);
+    unsigned made = launched != 0   ? launched
+                    : captured != 0 ? captured
+                                    : gpu->driver->graph_instantiate(ret, graph, 0);
+    if (graph != NULL)
+        (void)gpu->driver->graph_destroy(graph);
+    return made != 0 ? failed(gpu, made, "graph") : 0;
+}
+
+static int make_graphs(struct pgk_gpu *gpu)
+{
+    for (uint32_t i = 0; i <= graph_of(gpu->entries); i++) {
+        int rc = i < PGK_GPU_GRAPHS ? make_graph(gpu, 1u << i, &gpu->pushes_of[i]) : -E2BIG;
+        if (rc != 0)
+            return rc;
+    }
     return 0;
 }
 
@@ -133,7 +175,9 @@ static int open_gpu(struct pgk_gpu *gpu, const void *image)
     TRY(gpu, "module", module_get_function(&gpu->sweep, gpu->module, "pgk_sweep"));
     TRY(gpu, "module", module_get_function(&gpu->floor, gpu->module, "pgk_floor"));
     rc = set_shape(gpu);
-    return rc != 0 ? rc : take_memory(gpu);
+    if (rc == 0)
+        rc = take_memory(gpu);
+    return rc != 0 ? rc : make_graphs(gpu);
 }
 
 int pgk_gpu_open(struct pgk_gpu *gpu, const struct pgk_driver *driver, const struct pgk_driver_device *info,
@@ -162,10 +206,11 @@ static void free_all(struct pgk_gpu *gpu)
             (void)driver->mem_free(memory[i]);
     if (gpu->host != NULL)
         (void)driver->mem_free_host(gpu->host);
-    if (gpu->push_stream != NULL)
-        (void)driver->stream_destroy(gpu->push_stream);
-    if (gpu->sweep_stream != NULL)
-        (void)driver->stream_destroy(gpu->sweep_stream);
+    for (uint32_t i = 0; i < PGK_GPU_GRAPHS; i++)
+        if (gpu->pushes_of[i] != NULL)
+            (void)driver->graph_exec_destroy(gpu->pushes_of[i]);
+    if (gpu->stream != NULL)
+        (void)driver->stream_destroy(gpu->stream);
     if (gpu->module != NULL)
         (void)driver->module_unload(gpu->module);
 }
@@ -192,8 +237,7 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
     TRY(gpu, "memory for the states",
         mem_alloc(&gpu->states[number], (size_t)gpu->plan.state_size * geo->series_max));
     TRY(gpu, "memory for the states",
-        memset_d8_async(gpu->states[number], 0, (size_t)gpu->plan.state_size * geo->series_max,
-                        gpu->sweep_stream));
+        memset_d8_async(gpu->states[number], 0, (size_t)gpu->plan.state_size * geo->series_max, gpu->stream));
     gpu->segments[number] = (struct pgk_gpu_segment){.bars = at + geo->bar_offset,
                                                      .units = at + geo->unit_offset,
                                                      .heads = at + geo->series_offset,
@@ -210,56 +254,25 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
                                                      .states = gpu->states[number]};
     TRY(gpu, "copy",
         memcpy_htod_async(gpu->device_segments + number * sizeof gpu->segments[0], &gpu->segments[number],
-                          sizeof gpu->segments[0], gpu->sweep_stream));
-    TRY(gpu, "copy", stream_synchronize(gpu->sweep_stream));
+                          sizeof gpu->segments[0], gpu->stream));
+    TRY(gpu, "copy", stream_synchronize(gpu->stream));
     return 0;
 }
 
 /* --------------------------------------------------------------------------------------------------- push */
 
-static int launch_push(struct pgk_gpu *gpu)
-{
-    gpu->launch++;
-    gpu->launches++;
-    struct pgk_gpu_push push = {.bell = (uint64_t)(uintptr_t)gpu->bell,
-                                .entry = (uint64_t)(uintptr_t)gpu->entry,
-                                .done = (uint64_t)(uintptr_t)gpu->done,
-                                .problem = (uint64_t)(uintptr_t)gpu->problem,
-                                .segments = gpu->device_segments,
-                                .gate = gpu->device_gate,
-                                .linger_ns = gpu->options.linger_ns,
-                                .number = gpu->launched_at,
-                                .launch = gpu->launch};
-    void *params[] = {&push, &gpu->device_plan};
-    /* what the gate said to an earlier kernel is not for this one */
-    TRY(gpu, "push", memset_d8_async(gpu->device_gate, 0, sizeof(struct pgk_gpu_gate), gpu->push_stream));
-    TRY(gpu, "push",
-        launch_kernel(gpu->push, gpu->options.blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->push_shared,
-                      gpu->push_stream, params, NULL));
-    gpu->running = true;
-    return 0;
-}
-
-/* Numbers are of 32 bits on the way; 0 is never one. */
-static uint64_t next_number(struct pgk_gpu *gpu)
-{
-    gpu->launched_at = gpu->number;
-    gpu->number = (uint32_t)(gpu->number + 1) == 0 ? 1 : (uint32_t)(gpu->number + 1);
-    return gpu->number;
-}
-
 int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
 {
-    uint64_t number = next_number(gpu) << 32;
-    for (uint32_t i = 0; i < count; i++)
-        shm_store64(&gpu->entry[i], number | gpu->entry[i]);
-    for (uint32_t i = 0; i < PGK_GPU_BELL_ENTRIES && i < count; i++)
-        shm_store64(&gpu->bell->word[1 + i], gpu->entry[i]);
+    uint32_t graph = graph_of(count), all = segment << PGK_GPU_ENTRY_SEGMENT;
     gpu->rang_ns = now_ns();
-    shm_store64_release(&gpu->bell->word[0], number | (uint64_t)segment << PGK_GPU_SEGMENT_SHIFT |
-                                                 (gpu->bare ? PGK_GPU_BARE : 0) | count);
+    for (uint32_t i = 0; all != 0 && i < count; i++)
+        gpu->entry[i] |= all;
+    memset(&gpu->entry[count], 0xff, (((size_t)PGK_GPU_LANES << graph) - count) * sizeof *gpu->entry);
+    gpu->busy = true;
+    TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
+    gpu->number++;
     gpu->pushes++;
-    return gpu->running ? 0 : launch_push(gpu);
+    return 0;
 }
 
 static void relax(uint32_t looks, int64_t since)
@@ -275,59 +288,41 @@ static void relax(uint32_t looks, int64_t since)
 #endif
 }
 
-/* The kernel has not answered yet: is it still there? Launches it again when it left of its own accord. */
-static int look_after(struct pgk_gpu *gpu, int64_t since)
-{
-    unsigned result = gpu->driver->stream_query(gpu->push_stream);
-    if (result == 0 && gpu->running && shm_load64_acquire(&gpu->done->gone) == gpu->launch) {
-        gpu->running = false;
-        if (shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number)
-            return launch_push(gpu);
-        return 0;
-    }
-    if (result != 0 && pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
-        return failed(gpu, result, "push");
-    if (now_ns() - since > (int64_t)gpu->options.timeout_ns) {
-        (void)snprintf(gpu->fault, sizeof gpu->fault, "push: no answer for %u ms",
-                       (unsigned)(gpu->options.timeout_ns / 1000000));
-        return -ETIMEDOUT;
-    }
-    return 0;
-}
-
 int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu)
 {
     int64_t since = now_ns();
     for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number; looks++) {
-        if (looks % ASK_EVERY == 0) {
-            int rc = look_after(gpu, since);
-            if (rc != 0)
-                return rc;
-        }
+        unsigned result = looks % ASK_EVERY == 0 ? gpu->driver->stream_query(gpu->stream) : 0;
+        if (result != 0 && pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
+            return failed(gpu, result, "push");
+        if (looks % ASK_EVERY == 0 && now_ns() - since > (int64_t)gpu->options.timeout_ns)
+            return timed_out(gpu, "push", gpu->options.timeout_ns);
         relax(looks, since);
     }
     return (uint32_t)shm_load64(&gpu->done->pushed);
 }
 
+/* Until the stream has done everything. */
+static int wait_for_end(struct pgk_gpu *gpu, const char *what, uint64_t limit_ns)
+{
+    int64_t since = now_ns();
+    for (;;) {
+        unsigned result = gpu->driver->stream_query(gpu->stream);
+        if (result == 0)
+            break;
+        if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
+            return failed(gpu, result, what);
+        if (now_ns() - since > (int64_t)limit_ns)
+            return timed_out(gpu, what, limit_ns);
+        relax(ASK_EVERY, since);
+    }
+    gpu->busy = false;
+    return 0;
+}
+
 int pgk_gpu_quiet(struct pgk_gpu *gpu)
 {
-    if (!gpu->running)
-        return 0;
-    shm_store64_release(&gpu->bell->word[0], next_number(gpu) << 32 | PGK_GPU_EXIT);
-    int64_t since = now_ns();
-    for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->gone) != gpu->launch; looks++) {
-        unsigned result = looks % ASK_EVERY == 0 ? gpu->driver->stream_query(gpu->push_stream) : 600;
-        if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY && result != 0)
-            return failed(gpu, result, "push");
-        if (now_ns() - since > (int64_t)gpu->options.timeout_ns) {
-            (void)snprintf(gpu->fault, sizeof gpu->fault, "push: the kernel does not leave");
-            return -ETIMEDOUT;
-        }
-        relax(looks, since);
-    }
-    gpu->running = false;
-    TRY(gpu, "push", stream_synchronize(gpu->push_stream));
-    return 0;
+    return gpu->busy ? wait_for_end(gpu, "push", gpu->options.timeout_ns) : 0;
 }
 
 /* -------------------------------------------------------------------------------------------------- sweep */
@@ -335,40 +330,28 @@ int pgk_gpu_quiet(struct pgk_gpu *gpu)
 int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
 {
     uint64_t tasks = (uint64_t)(uintptr_t)gpu->tasks, number = count;
-    uint32_t gen = (uint32_t)next_number(gpu);
-    gpu->sweeps++;
+    uint32_t gen = (uint32_t)(gpu->pushes + ++gpu->sweeps);
     void *params[] = {&gpu->segments[segment], &gpu->device_plan, &tasks, &number, &gen, &gpu->sweep_rows};
     unsigned blocks = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
+    gpu->busy = true;
     TRY(gpu, "sweep",
-        launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared,
-                      gpu->sweep_stream, params, NULL));
+        launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared, gpu->stream,
+                      params, NULL));
     return 0;
 }
 
 int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t rows)
 {
-    int64_t since = now_ns();
-    uint64_t limit_ns = gpu->options.timeout_ns + rows * SWEEP_ROW_NS;
-    for (uint32_t looks = 1;; looks++) {
-        unsigned result = gpu->driver->stream_query(gpu->sweep_stream);
-        if (result == 0)
-            return 0;
-        if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
-            return failed(gpu, result, "sweep");
-        if (now_ns() - since > (int64_t)limit_ns) {
-            (void)snprintf(gpu->fault, sizeof gpu->fault, "sweep: not done after %u ms",
-                           (unsigned)(limit_ns / 1000000));
-            return -ETIMEDOUT;
-        }
-        relax(ASK_EVERY, since);
-    }
+    return wait_for_end(gpu, "sweep", gpu->options.timeout_ns + rows * SWEEP_ROW_NS);
 }
 
-int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t rows)
+int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t first, uint64_t rows)
 {
-    void *params[] = {&gpu->segments[segment], &gpu->plan.unit_words, &series, &rows};
+    struct pgk_gpu_segment from = gpu->segments[segment];
+    from.bars += first * from.bar_stride;
+    from.units += first * from.unit_stride;
+    void *params[] = {&from, &gpu->plan.unit_words, &series, &rows};
     TRY(gpu, "floor",
-        launch_kernel(gpu->floor, gpu->info.sms * 4, 1, 1, THREADS_MAX, 1, 1, 0, gpu->sweep_stream, params,
-                      NULL));
-    return pgk_gpu_sweep_wait(gpu, series * rows);
+        launch_kernel(gpu->floor, gpu->info.sms * 4, 1, 1, THREADS_MAX, 1, 1, 0, gpu->stream, params, NULL));
+    return 0;
 }

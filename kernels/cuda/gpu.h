@@ -1,9 +1,9 @@
 /* cuda/gpu.h - one GPU: its context, the kernels for a plan, and the two ways of giving it work.
  *
- * A push is one new row for each of some series whose state the GPU has: a kernel that stays hears of it
- * through memory both sides see, and answers there. It leaves after a while without a push, or when it is
- * asked to, and is launched again with the next. A sweep is a kernel of its own over tasks (task.h). Errors
- * are negative errno; what the GPU said is in `fault`. After an error the GPU is not to be used again. */
+ * A push is one new row for each of some series whose state the GPU has: a graph of one kernel, which reads
+ * in memory both sides see what it is about, and answers there before it ends. A sweep is a kernel over tasks
+ * (task.h). All of it goes through one stream, in order. Errors are negative errno; what the GPU said is in
+ * `fault`. After an error the GPU is not to be used again. */
 #ifndef CUDA_GPU_H
 #define CUDA_GPU_H
 
@@ -14,11 +14,10 @@
 #define PGK_GPU_SEGMENTS 16
 #define PGK_GPU_AHEAD    8u    /* rows in a ring before the first of them is stepped, at most */
 #define PGK_GPU_TASKS    8192u /* of a sweep, at most */
+#define PGK_GPU_GRAPHS   16
 
 struct pgk_gpu_options {
-    uint64_t linger_ns;  /* a push kernel stays for so long without a push */
     uint64_t timeout_ns; /* a GPU that has not answered after so long is lost */
-    uint32_t blocks;     /* of the push kernel, 0: the usual */
     uint32_t sweep_rows; /* that a sweep does at a time, 0: the usual */
 };
 
@@ -32,31 +31,28 @@ struct pgk_gpu {
     struct CUfunc_st *push;
     struct CUfunc_st *sweep;
     struct CUfunc_st *floor;
-    struct CUstream_st *push_stream;
-    struct CUstream_st *sweep_stream;
+    struct CUstream_st *stream;
+    struct CUgraphExec_st *pushes_of[PGK_GPU_GRAPHS]; /* [i]: of at most 2^i tiles */
     pgk_devptr device_plan;
     pgk_devptr device_gate;
     pgk_devptr device_segments;
     pgk_devptr states[PGK_GPU_SEGMENTS];
     struct pgk_gpu_segment segments[PGK_GPU_SEGMENTS];
-    void *host; /* what both sides see: bell, done, entries, problems, tasks */
-    struct pgk_gpu_bell *bell;
+    void *host; /* what both sides see: done, entries, problems, tasks */
     struct pgk_gpu_done *done;
-    uint64_t *entry;
+    uint32_t *entry;
     uint64_t *problem;
     struct pgk_gpu_task *tasks;
-    uint32_t entries; /* room */
+    uint32_t entries; /* series a push can have */
     uint32_t threads;
     uint32_t sweep_rows;
     size_t push_shared;
     size_t sweep_shared;
-    bool bare;
-    bool running;    /* the push kernel has been launched and has not said that it leaves */
-    uint64_t number; /* of the last push */
-    uint64_t launch;
-    uint64_t launched_at;              /* number of the last push before the launch */
-    uint64_t pushes, launches, sweeps; /* so far */
-    int64_t rang_ns;                   /* CLOCK_MONOTONIC of the last bell */
+    bool busy;               /* something was begun and may not have ended */
+    bool failed;             /* see `fault` */
+    uint64_t number;         /* of the last push or sweep */
+    uint64_t pushes, sweeps; /* so far */
+    int64_t rang_ns;         /* CLOCK_MONOTONIC of the last push's begin */
     char fault[160];
 };
 
@@ -82,11 +78,13 @@ int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count) PGK_WARN_UNUSED;
 int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t rows) PGK_WARN_UNUSED;
 
-/* For measurements: the bytes of a sweep of rows [0, rows) of series [0, series) moved and nothing else; and
- * pushes that step nothing, while `bare` is set. */
-int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t rows) PGK_WARN_UNUSED;
+/* For measurements: begins to move the bytes of a sweep of `rows` rows from row `first` on, of series [0,
+ * series), and does nothing else; `first` and `rows` within the ring. */
+int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t first,
+                  uint64_t rows) PGK_WARN_UNUSED;
 
-/* The push kernel leaves: before anything that waits for the whole GPU. */
+/* Until all it was given has ended: before anybody else touches what it may still be writing, checkpoints
+ * among it. */
 int pgk_gpu_quiet(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
 /* Makes the GPU's context the calling thread's. */

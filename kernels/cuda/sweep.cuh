@@ -91,9 +91,7 @@ PGK_DEV void pgk_want_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *
     PGK_EACH(b, t)
     if (t == 0) {
         s->any = 0;
-        s->any_same = 0;
         b->careful = 0;
-        s->due = 0;
     }
     PGK_MEET
     PGK_EACH(b, t)
@@ -204,6 +202,8 @@ PGK_DEV void pgk_turn(struct pgk_sweeper *s, uint32_t turn)
     if (t == 0) {
         s->block.lines = s->lines[turn];
         s->fresh = 0;
+        s->any_same = 0; /* both were last looked at two meetings ago */
+        s->due = 0;
     }
     PGK_MEET
 }
@@ -246,7 +246,6 @@ PGK_DEV void pgk_sweep_run(struct pgk_sweeper *s, const struct pgk_gpu_segment *
     PGK_EACH(&s->block, t)
     if (t == 0) {
         s->block.gen = gen & 0xffff;
-        s->block.bare = 0;
         s->fresh = 1;
     }
     if (t < PGK_GPU_LANES)

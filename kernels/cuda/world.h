@@ -81,46 +81,34 @@ struct pgk_gpu_task {
     uint32_t watch; /* look, at every step, whether rows have left the ring; else the host does, in the end */
 };
 
-/* A push: one new row for each of some series. The host writes entries, then the bell; both carry the push's
- * number, so that whatever the GPU reads early is seen to be early. */
-#define PGK_GPU_BELL_ENTRIES 7u
-struct pgk_gpu_bell {
-    uint64_t word[1 + PGK_GPU_BELL_ENTRIES]; /* [0]: see above; then the first entries */
-};
-#define PGK_GPU_EXIT          UINT64_C(0xffffffff) /* instead of segment and entries: the kernel is to end */
-#define PGK_GPU_SEGMENT_SHIFT 28 /* word 0: number << 32 | segment << 28 | PGK_GPU_BARE | entries */
-#define PGK_GPU_ENTRIES_MASK  UINT64_C(0x07ffffff)
-#define PGK_GPU_BARE          UINT64_C(0x08000000) /* for measurements: bytes are moved, nothing is stepped */
-
-/* Entry: number << 32 | series. */
+/* A push: one new row for each of some series. The host writes the entries, then launches. What all blocks
+ * need is in each entry: many reads of one line of host memory are done one after the other. Pushes count by
+ * themselves. */
+#define PGK_GPU_ENTRY_NONE    0xffffffffu /* lanes without a series */
+#define PGK_GPU_ENTRY_SEGMENT 27          /* bits above the series' */
+#define PGK_GPU_ENTRY_SERIES  0x07ffffffu
 
 /* What the GPU says. */
 struct pgk_gpu_done {
     uint64_t pushed; /* number << 32 | entries of that push that were not done: see `problem` */
-    uint64_t gone;   /* launch of the kernel that has ended, or is about to */
-    uint64_t reserved[6];
+    uint64_t reserved[7];
 };
 
 /* Host memory that both sides see. */
 struct pgk_gpu_push {
-    uint64_t bell;      /* address of struct pgk_gpu_bell */
-    uint64_t entry;     /* of the entries */
-    uint64_t done;      /* of struct pgk_gpu_done */
-    uint64_t problem;   /* of a word for each entry: 1, when it was not done; the host clears them */
-    uint64_t segments;  /* of struct pgk_gpu_segment, all of them; the GPU's memory */
-    uint64_t gate;      /* device memory: struct pgk_gpu_gate */
-    uint64_t linger_ns; /* without a push for so long the kernel ends */
-    uint64_t number;    /* of the last push before this launch */
-    uint64_t launch;
+    uint64_t entry;    /* address of the entries, 32 bits each */
+    uint64_t done;     /* of struct pgk_gpu_done */
+    uint64_t problem;  /* of a word for each entry: 1, when it was not done; the host clears them */
+    uint64_t segments; /* of struct pgk_gpu_segment, all of them; the GPU's memory */
+    uint64_t gate;     /* device memory: struct pgk_gpu_gate */
 };
 
-/* How the blocks of a push kernel tell each other; device memory. Pushes count in turn in one of two places;
- * the other one is cleared meanwhile. */
+/* What the blocks of a push count together; device memory. The first two are 0 between pushes. */
 struct pgk_gpu_gate {
-    uint64_t go;          /* as bell word 0; the first block passes it on */
-    uint64_t finished[2]; /* tiles finished */
-    uint64_t problems[2];
-    uint64_t reserved[3];
+    uint64_t finished; /* blocks */
+    uint64_t problems;
+    uint64_t number; /* of the last push */
+    uint64_t reserved;
 };
 
 #endif

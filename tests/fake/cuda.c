@@ -89,8 +89,22 @@ unsigned fake_enter(enum call call, struct CUctx_st **ret_ctx)
     return ctx->sticky;
 }
 
+/* A kernel that is running when its context dies has ended by the time that anybody is told. */
+static void wait_for_the_dying(void)
+{
+    for (const struct CUctx_st *c = fake.contexts; c;)
+        if (fake_dead(c) && c->running > 0) {
+            pthread_cond_wait(&fake.changed, &fake.lock);
+            c = fake.contexts;
+        } else {
+            c = c->next;
+        }
+}
+
 unsigned fake_leave(unsigned result)
 {
+    if (result != 0)
+        wait_for_the_dying();
     pthread_mutex_unlock(&fake.lock);
     return result;
 }
@@ -208,6 +222,7 @@ static void end(struct CUctx_st *ctx)
     __atomic_store_n(&ctx->dead, 1, __ATOMIC_RELEASE);
     fake.device[ctx->device].ctx = NULL;
     fake_drop_streams(ctx);
+    fake_drop_graphs(ctx);
     fake_drop_events(ctx);
     fake_drop_modules(ctx);
     fake_drop_memory(ctx);
@@ -292,6 +307,8 @@ static unsigned left_open(void)
     for (const struct CUmod_st *m = fake.modules; m; m = m->next)
         n++;
     for (const struct CUstream_st *s = fake.streams; s; s = s->next)
+        n++;
+    for (const struct CUgraph_st *g = fake.graphs; g; g = g->next)
         n++;
     for (const struct CUevent_st *e = fake.events; e; e = e->next)
         n += !e->destroyed;

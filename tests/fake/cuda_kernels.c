@@ -1,10 +1,8 @@
-/* The kernels' text, compiled for the host: what the fake driver launches. All blocks of a launch are one,
- * its threads run one after the other, a phase at a time. */
-#include <pthread.h>
+/* The kernels' text, compiled for the host: what the fake driver launches. Blocks run one after the other,
+ * and so do a block's threads, a phase at a time. */
 
 #include "fake/fake.h"
 
-#define PGK_HOST_PAUSE() fake_poll()
 #include "cuda/push.cuh"
 #include "cuda/sweep.cuh"
 
@@ -29,9 +27,10 @@ static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_
 static void run_push(void **args, const struct fake_launch *launch)
 {
     const struct pgk_gpu_plan *const *plan = args[1];
-    begin(&block.pusher.block[0], launch, 1, lines[0]);
-    begin(&block.pusher.block[1], launch, 1, lines[1]);
-    pgk_push_run(&block.pusher, args[0], *plan, 0, 1);
+    for (unsigned tile = 0; tile < launch->grid[0]; tile++) {
+        begin(&block.pusher.block, launch, 1, lines[0]);
+        pgk_push_run(&block.pusher, args[0], *plan, tile, launch->grid[0]);
+    }
 }
 
 static void run_sweep(void **args, const struct fake_launch *launch)

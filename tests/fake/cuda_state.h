@@ -37,9 +37,10 @@ struct device {
 struct CUctx_st {
     struct CUctx_st *next;
     int device;
-    bool gone;       /* released */
-    unsigned sticky; /* result */
-    int dead;        /* atomic: sticky or gone; running kernels look at it */
+    bool gone;        /* released */
+    unsigned sticky;  /* result */
+    int dead;         /* atomic: sticky or gone; running kernels look at it */
+    unsigned running; /* kernels */
 };
 
 enum place { PLACE_DEVICE, PLACE_HOST, PLACE_REGISTERED };
@@ -96,9 +97,18 @@ struct work {
     void *params; /* what args point into */
 };
 
+/* Kernels of a capture, in the order they were launched in. */
+struct CUgraph_st {
+    struct CUgraph_st *next; /* of those that are held */
+    struct CUctx_st *ctx;
+    struct work *first, **last;
+    bool executable;
+};
+
 struct CUstream_st {
     struct CUstream_st *next;
     struct CUctx_st *ctx;
+    struct CUgraph_st *capture; /* what is launched goes there */
     pthread_t thread;
     bool closing;
     uint64_t submitted, completed;
@@ -135,6 +145,7 @@ struct fake {
     struct CUmod_st *modules;
     struct CUevent_st *events;
     struct CUstream_st *streams, *ended; /* ended: their threads are to be joined */
+    struct CUgraph_st *graphs;
     struct named *named;
     struct fault faults[FAULTS];
     uint64_t calls[CALLS];
@@ -154,10 +165,12 @@ unsigned fake_wait_idle(struct CUctx_st *ctx); /* all streams of it; its sticky 
 struct memory *fake_find(const void *device, size_t size);
 void fake_drop_memory(struct CUctx_st *ctx); /* NULL: all */
 void fake_drop_modules(struct CUctx_st *ctx);
+void fake_drop_graphs(struct CUctx_st *ctx);
 void fake_drop_streams(struct CUctx_st *ctx); /* ends and joins; releases the lock meanwhile */
 void fake_drop_events(struct CUctx_st *ctx);
 struct named *fake_named(const char *name, bool make);
 unsigned fake_submit(struct CUstream_st *stream, struct CUctx_st *ctx, const struct work *work);
+void fake_work_free(struct work *work);
 bool fake_stream_known(const struct CUstream_st *stream);
 void fake_settings(void); /* defaults, then the environment */
 

@@ -35,7 +35,7 @@ static void event_free(struct CUevent_st *event)
     free(event);
 }
 
-static void work_free(struct work *work)
+void fake_work_free(struct work *work)
 {
     if (work->event)
         event_free(work->event);
@@ -95,6 +95,7 @@ static void run(struct work *work, struct CUctx_st *ctx)
     case WORK_SET:
         break;
     }
+    ctx->running += work->kind == WORK_KERNEL;
     pthread_mutex_unlock(&fake.lock);
     if (work->kind == WORK_KERNEL)
         run_kernel(work);
@@ -103,6 +104,7 @@ static void run(struct work *work, struct CUctx_st *ctx)
     else
         memset(work->to, work->value, work->size);
     pthread_mutex_lock(&fake.lock);
+    ctx->running -= work->kind == WORK_KERNEL;
 }
 
 static void *serve(void *argument)
@@ -122,7 +124,7 @@ static void *serve(void *argument)
         if (!stream->first)
             stream->last = &stream->first;
         stream->completed++;
-        work_free(work);
+        fake_work_free(work);
         pthread_cond_broadcast(&fake.changed);
     }
     pthread_mutex_unlock(&fake.lock);
@@ -153,6 +155,11 @@ unsigned fake_submit(struct CUstream_st *stream, struct CUctx_st *ctx, const str
         return r ? r : PGK_CUDA_ERROR_OUT_OF_MEMORY;
     *copy = *work;
     copy->next = NULL;
+    if (stream->capture) {
+        *stream->capture->last = copy;
+        stream->capture->last = &copy->next;
+        return 0;
+    }
     if (copy->event)
         copy->event->refs++;
     *stream->last = copy;
