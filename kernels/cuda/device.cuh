@@ -70,6 +70,7 @@ PGK_DEV uint32_t pgk_ones(uint32_t x)
 {
     return (uint32_t)__popc((int)x);
 }
+PGK_DEV void pgk_answered(void) {}
 /* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
  * group. */
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
@@ -131,6 +132,10 @@ PGK_DEV uint32_t pgk_block_or(uint32_t *p, uint32_t x)
 PGK_DEV uint32_t pgk_ones(uint32_t x)
 {
     return (uint32_t)__builtin_popcount(x);
+}
+PGK_DEV void pgk_answered(void)
+{
+    PGK_HOST_ANSWERED();
 }
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
 {

@@ -99,6 +99,7 @@ PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, u
             gate->finished = gate->problems = 0; /* nobody counts before the next launch */
             gate->number = p->number;
             pgk_sys_store(push->done, p->number << 32 | problems);
+            pgk_answered();
         }
     }
     PGK_MEET

@@ -163,6 +163,32 @@ static void three_gpus(void **state)
 }
 
 /* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
+/* The GPU has answered, but not written its checkpoints yet, when bars are corrected. */
+static void corrections_follow_at_once(void **state)
+{
+    (void)state;
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    for (int i = 0; i < 350; i++) {
+        uint32_t n = 0, first = (uint32_t)(ref_next(&w->random) % SERIES);
+        for (uint32_t s = 0; s < SERIES; s++) {
+            uint64_t from = append(w, s, 1);
+            w->changes[s] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
+        }
+        compute(w, SERIES);
+        for (uint32_t k = 0; i > 40 && k < 8; k++, n++) {
+            uint32_t s = (first + k) % SERIES;
+            uint64_t row = w->count[s] - 1 - ref_next(&w->random) % 30;
+            ref_market_correct(&w->market[s], &w->bars[s][row]);
+            ref_revise(&w->segment, s, row, &w->bars[s][row]);
+            w->changes[n] = (struct pgk_change){.series = s, .from = row, .end = w->count[s]};
+        }
+        compute(w, n);
+    }
+    expect_streamed(w);
+    world_free(w);
+}
+
 static void turns_with_the_cpu(void **state)
 {
     (void)state;
@@ -348,6 +374,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(one_gpu),
         cmocka_unit_test(ring_wraps),
         cmocka_unit_test(three_gpus),
+        cmocka_unit_test(corrections_follow_at_once),
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
         cmocka_unit_test(shared_page_tables_need_no_registering),
