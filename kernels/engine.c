@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "cuda/engine.h"
+#include "floor.h"
 #include "measure.h"
 #include "shm/atomic.h"
 #include "step/session.h"
@@ -271,6 +272,21 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
     for (size_t i = 0; i < count; i++)
         changes[i].reserved = 0;
     return 0;
+}
+
+int pgk_engine_floor(struct pgk_engine *engine, int segment, const struct pgk_change *changes, size_t count,
+                     enum pgk_floor how)
+{
+    struct pgk_cpu_segment *it = segment_of(engine, segment);
+    if (it == NULL || count == 0 || count > UINT32_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if (changes[i].series >= it->geo.series_max)
+            return -EINVAL;
+    if (engine->cuda == NULL)
+        return pgk_floor_move(it->base, &it->geo, changes, count, how);
+    return how == PGK_FLOOR_PLAIN ? pgk_cuda_floor(engine->cuda, (uint32_t)segment, changes, count)
+                                  : -ENOTSUP;
 }
 
 /* First row whose units are not its bar's, or the rows held. */

@@ -92,6 +92,11 @@ void pgk_table_open(struct pgk_table *table, uint32_t series, enum pgd_session s
     *it = (struct pgd_series){.session = session, .in_use = 1};
 }
 
+void pgk_table_forget(struct pgk_table *table, uint32_t series)
+{
+    series_at(table, series)->computed = 0;
+}
+
 uint64_t pgk_table_head(const struct pgk_table *table, uint32_t series)
 {
     return series_at(table, series)->head;

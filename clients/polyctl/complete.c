@@ -111,6 +111,8 @@ static void offer_for(const struct verb *verb, const char *last, const struct pg
         offer_options(last, verb);
     else if (!verb || strcmp(verb->name, "help") == 0)
         offer_verbs(last);
+    else if (strcmp(verb->name, "bench") == 0)
+        offer(last, verb->operands);
     else if (strncmp(verb->operands, "SYMBOL", 6) == 0)
         offer_symbols(last, client);
 }

@@ -18,12 +18,18 @@ static size_t split(char *list, const char **words, size_t most)
 
 int engine_plan(const struct args *args, struct pgk_plan **ret)
 {
+    return engine_plan_or(args, NULL, ret);
+}
+
+int engine_plan_or(const struct args *args, const char *otherwise, struct pgk_plan **ret)
+{
     const char *words[PGK_COLUMNS_MAX];
     char why[ENGINE_WHY_SIZE] = "";
     size_t count = 0;
     char *list = NULL;
-    if (args_has(args, OPT_INDICATORS)) {
-        list = strdup(args->value[OPT_INDICATORS]);
+    const char *text = args_has(args, OPT_INDICATORS) ? args->value[OPT_INDICATORS] : otherwise;
+    if (text != NULL) {
+        list = strdup(text);
         if (list == NULL)
             return ctl_fail("indicators", -ENOMEM);
         count = split(list, words, PGK_COLUMNS_MAX);

@@ -10,6 +10,12 @@
 /* The plan of --indicators, a list with commas; without: the default set. Exit code, said. */
 int engine_plan(const struct args *args, struct pgk_plan **ret);
 
+/* The nine indicators that the engines' figures are given for. */
+#define ENGINE_NINE "sma_20,ema_12,rsi_14,macd,bb,atr_14,stoch,obv,vwap"
+
+/* The same, with another list in place of the default set. */
+int engine_plan_or(const struct args *args, const char *list, struct pgk_plan **ret);
+
 /* --engine; false: no such engine (said). */
 bool engine_kind(const struct args *args, enum pgk_kind *ret);
 

@@ -567,3 +567,13 @@ int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *
         stop(cuda);
     return rc;
 }
+
+int pgk_cuda_floor(struct pgk_cuda *cuda, uint32_t number, const struct pgk_change *changes, size_t count)
+{
+    struct pgk_gpu *gpu = &cuda->gpu[0];
+    uint64_t rows = changes[0].end - changes[0].from;
+    int rc = cuda->gpus > 1 ? -ENOTSUP : pgk_gpu_current(gpu);
+    if (rc == 0)
+        rc = pgk_gpu_floor(gpu, number, count, changes[0].from % cuda->segment[number].geo.capacity, rows);
+    return rc != 0 ? rc : pgk_gpu_sweep_wait(gpu, count * rows);
+}

@@ -38,6 +38,9 @@ int pgk_cuda_extent(struct pgk_cuda *cuda, uint32_t segment, uint32_t first, uin
  * again; what is done is done. `gen`: of the units. */
 int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t segment, struct pgk_change *changes,
                      size_t count) PGK_WARN_UNUSED;
+/* As pgk_engine_floor says, without the CPU. -ENOTSUP: there are several GPUs. */
+int pgk_cuda_floor(struct pgk_cuda *cuda, uint32_t segment, const struct pgk_change *changes,
+                   size_t count) PGK_WARN_UNUSED;
 const char *pgk_cuda_fault(const struct pgk_cuda *cuda);
 
 /* A GPU of the engine, for measurements; NULL past the last. */

@@ -139,6 +139,18 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
  * the checkpoints. Looks at every row held: about 10 ns each. */
 uint64_t pgk_engine_recover(struct pgk_engine *engine, int segment, uint32_t series);
 
+enum pgk_floor {
+    PGK_FLOOR_PLAIN = 0,
+    PGK_FLOOR_PAST = 1 /* with stores that go past the CPU's caches */
+};
+
+/* For measurements: moves the bytes that computing these changes must move at least, bars in and units out,
+ * where the engine runs, and computes nothing. The units then hold no values, so the segment is of no use but
+ * to measure with. All changes are of as many rows, of series 0, 1, ..., at the same place of their rings,
+ * which they do not go around; the CPU takes any. -ENOTSUP: there is no such way here. */
+int pgk_engine_floor(struct pgk_engine *engine, int segment, const struct pgk_change *changes, size_t count,
+                     enum pgk_floor how) PGK_WARN_UNUSED;
+
 /* ----------------------------------------------------------------------------------------------- sessions */
 
 /* New York wall-clock offset from UTC in seconds (-18000 or -14400) at a UTC time in ms; US rules of 1967 and

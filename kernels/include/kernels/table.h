@@ -31,6 +31,9 @@ int pgk_table_bind(const struct pgk_table *table, struct pgk_engine *engine) PGK
 /* Empties a series. An engine that knows it is told by pgk_engine_recover. */
 void pgk_table_open(struct pgk_table *table, uint32_t series, enum pgd_session session);
 
+/* As if the engine had computed none of it: a call for its rows computes all of them. */
+void pgk_table_forget(struct pgk_table *table, uint32_t series);
+
 uint64_t pgk_table_head(const struct pgk_table *table, uint32_t series);
 /* The oldest row held. */
 uint64_t pgk_table_first(const struct pgk_table *table, uint32_t series);
