@@ -22,7 +22,7 @@ struct cache {
     pthread_mutex_t trimming;
     /* relaxed atomics: counts, and hints */
     struct cache_stats stats;
-    int64_t newest_ms[PGD_CLUSTERS]; /* start of the newest bar seen */
+    int64_t newest_ms[PGD_CLUSTERS]; /* the last moment of the newest bar seen */
     uint32_t serial;                 /* of temporary files */
 };
 

@@ -312,7 +312,8 @@ static int64_t settled_of(struct cache *c, const struct cache_key *key, const st
         return f->to_ms;
     int64_t *newest = &c->newest_ms[key->cluster];
     int64_t seen = __atomic_load_n(newest, __ATOMIC_RELAXED);
-    int64_t last = f->count ? f->bars[f->count - 1].t : 0;
+    int64_t last =
+        f->count ? f->bars[f->count - 1].t + key->span_ms - 1 : 0; /* a day's bar shows all of it */
     while (last > seen &&
            !__atomic_compare_exchange_n(newest, &seen, last, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
         ;

@@ -26,9 +26,9 @@ void cache_time_name(char ret[CACHE_PERIOD_MAX], int64_t span_ms, int64_t t_ms);
 int64_t cache_time_day(enum pgd_cluster cluster, int64_t t_ms);
 
 /* Bars before this are final. A day is final four hours after its end, so past the vendor's own corrections;
- * and only if the vendor has shown a bar of its late hours (`newest`: the start of the newest bar any symbol
- * has shown), a delayed or end-of-day feed having not said yet what happened, or if a week has passed: no
- * feed is that late. */
+ * and only if the vendor has shown a bar of its late hours (`newest`: the last moment of the newest bar any
+ * symbol has shown), a delayed or end-of-day feed having not said yet what happened, or if a week has passed:
+ * no feed is that late. */
 int64_t cache_time_settled(enum pgd_cluster cluster, int64_t now_ms, int64_t newest_ms);
 
 /* True when no bar can begin in [from, to): for stocks, options and indices weekends and the hours from 20:00

@@ -180,7 +180,7 @@ static void tell_done(struct fetch *f)
 
 void fetch_pump(struct fetch *f)
 {
-    while (!f->stopped && f->head < f->count) {
+    while (!f->stopped && !f->grouped && f->head < f->count) {
         size_t head = f->head, end = head + f->options.ahead;
         for (size_t i = head; i < f->count && i < end && !f->stopped; i++) {
             struct fetch_job *job = &f->jobs[i];
@@ -201,7 +201,8 @@ void fetch_pump(struct fetch *f)
 
 void fetch_start(struct fetch *f)
 {
-    fetch_pump(f);
+    if (!fetch_group(f))
+        fetch_pump(f);
 }
 
 void fetch_taken(struct fetch *f, struct fetch_batch *batch)

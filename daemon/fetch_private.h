@@ -66,8 +66,11 @@ struct fetch_job {
     int64_t done_ms; /* of its window */
 };
 
+struct fetch_grouped;
+
 struct fetch {
     struct fetch_options options;
+    struct fetch_grouped *grouped; /* comes before any job; NULL: over, or never was */
     struct fetch_job *jobs;
     size_t count;
     size_t head;     /* the first job that is not handed over whole */
@@ -103,6 +106,10 @@ void fetch_part_free(struct fetch_part *part); /* its rows */
 void fetch_plan_job(struct fetch_job *job);
 void fetch_load(struct fetch_part *part);
 void fetch_store(struct fetch_part *part);
+
+/* fetch_grouped.c: days of the whole market, where that takes fewer questions; then fetch_pump. False: it
+ * does not apply. */
+bool fetch_group(struct fetch *fetch);
 
 /* fetch_ask.c */
 void fetch_ask(struct fetch_part *part);

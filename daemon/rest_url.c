@@ -73,7 +73,8 @@ char *rest_url(const struct config *config, const struct rest_query *query)
         break;
     case REST_GROUPED:
         rest_url_day(day, query->from);
-        n = asprintf(&url, "%.*s/v2/aggs/grouped/locale/us/market/stocks/%s?adjusted=true", size, base, day);
+        n = asprintf(&url, "%.*s/v2/aggs/grouped/locale/us/market/stocks/%s?adjusted=true&include_otc=true",
+                     size, base, day);
         break;
     case REST_NOTHING:
         break;

@@ -290,6 +290,36 @@ def many_symbols_a_free_key():
         check(len(r.stdout.splitlines()) > 100000, "%d rows" % len(r.stdout.splitlines()))
 
 
+def whole_days_of_the_market():
+    with Place() as place:
+        f = Fetch(place)
+        g = Fetch(place, cache="other", sim=f.sim)
+        symbols = ["SIM%04d" % i for i in range(1, 21)] + ["AAPL", "MSFT", "KIMpL"]
+        span = ("--timespan", "day", "--columns", ",".join(FIELDS))
+        rows = lambda table: table.split("\n", 1)[1]
+        want = "".join(rows(g(s, "--from", "2026-06-15", "--to", "2026-07-16", *span).stdout) for s in symbols)
+        r, asked = f.asks(*symbols, "--from", "2026-06-15", "--to", "2026-07-10", *span)
+        check(asked == 20, "26 days with a weekend or three and a holiday: %d requests for 23 symbols" % asked)
+        r, asked = f.asks(*symbols, "--from", "2026-06-15", "--to", "2026-07-16", *span)
+        check(rows(r.stdout) == want, "the rows are those of a request a symbol, starts as well")
+        check(asked == 5, "four days more, and the last known one to compare with: %d requests" % asked)
+        r, asked = f.asks(*symbols, "--from", "2026-06-15", "--to", "2026-07-16", *span)
+        check(asked == 0 and rows(r.stdout) == want, "then none")
+        r, asked = f.asks(*symbols, "NVDA", "ZZZZ", "X:BTCUSD", "--from", "2026-06-15", "--to", "2026-07-16", *span, code=4)
+        check(asked == 4 and rows(r.stdout).startswith(want), "some more: %d requests, one of them after ZZZZ" % asked)
+        july = ("--from", "2026-07-01", "--to", "2026-07-16", *span)
+        want = f(*symbols, *july).stdout
+        f.sim.ask("scenario", "request 1- /v2/aggs/grouped: status 403 json")
+        r, asked = Fetch(place, cache="third", sim=f.sim).asks(*symbols, *july)
+        check(r.stdout == want and 23 < asked <= 35, "a plan without: a request a symbol, %d in all" % asked)
+        f.sim.stop()
+        f.sim = place.sim("--seed", 8, "--start", START, "--symbols", 20, "--tls-port", f.sim.ports["https"])
+        new = Fetch(place, cache="fourth", sim=f.sim)(*symbols, "--from", "2026-07-01", "--to", "2026-07-17", *span)
+        r = f(*symbols, "--from", "2026-07-01", "--to", "2026-07-17", *span)
+        check(r.stdout == new.stdout and rows(r.stdout)[:2000] != rows(want)[:2000], "a rewritten past is found by the day it meets")
+
+
 if __name__ == "__main__":
     main(the_truth_with_indicators, timespans_and_clusters, what_is_missing_is_asked_for, a_rewritten_past, interrupted_and_resumed,
-         trouble_on_the_way, failures_are_named, mistakes, progress, many_symbols_a_free_key)
+         trouble_on_the_way, failures_are_named, mistakes, progress, many_symbols_a_free_key,
+         whole_days_of_the_market)

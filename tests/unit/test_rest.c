@@ -510,8 +510,8 @@ static void test_urls(void **state)
     /* A quarter past one at night in London, the evening before in New York. */
     query = (struct rest_query){.kind = REST_GROUPED, .from = 1700097300000};
     url = rest_url(&config, &query);
-    assert_string_equal(
-        url, "http://127.0.0.1:8080/v2/aggs/grouped/locale/us/market/stocks/2023-11-15?adjusted=true");
+    assert_string_equal(url, "http://127.0.0.1:8080/v2/aggs/grouped/locale/us/market/stocks/"
+                             "2023-11-15?adjusted=true&include_otc=true");
     free(url);
 }
 
