@@ -91,6 +91,11 @@ PGK_DEV double *pgk_line_word(const struct pgk_block *b, uint32_t r, uint32_t wo
     return b->lines + ((size_t)r * PGK_LINE_WORDS + word) * PGK_GPU_PAD + lane;
 }
 
+PGK_DEV uint64_t *pgk_state_word(const struct pgk_block *b, uint32_t lane, uint32_t word)
+{
+    return (uint64_t *)(uintptr_t)b->state[lane] + (size_t)word * PGK_GPU_LANES;
+}
+
 PGK_DEV uint64_t pgk_slot_at(const struct pgk_block *b, const struct pgk_gpu_segment *seg, uint32_t lane,
                              uint32_t r)
 {
@@ -168,7 +173,7 @@ PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t st
 #ifdef PGK_FUSED_RINGS
 #define PGK_FUSED_RING(i, begin, last)                                                                       \
     case i:                                                                                                  \
-        ret.p = (double *)(uintptr_t)state + begin;                                                          \
+        ret.p = (double *)(uintptr_t)state + (size_t)begin * PGK_GPU_LANES;                                  \
         ret.mask = last;                                                                                     \
         return ret;
     switch (field) {
@@ -177,7 +182,7 @@ PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t st
         break;
     }
 #endif
-    ret.p = (double *)(uintptr_t)state + plan->ring[field];
+    ret.p = (double *)(uintptr_t)state + (size_t)plan->ring[field] * PGK_GPU_LANES;
     ret.mask = plan->mask[field];
     return ret;
 }
@@ -198,18 +203,22 @@ PGK_DEV void pgk_fill_rings(const struct pgk_block *b, const struct pgk_gpu_plan
 
 PGK_DEV void pgk_place_lane(struct pgk_block *b, uint32_t lane)
 {
-    struct pgk_gpu_state *state = (struct pgk_gpu_state *)(uintptr_t)b->state[lane];
+    int64_t from = (int64_t)*pgk_state_word(b, lane, PGK_GPU_FROM),
+            until = (int64_t)*pgk_state_word(b, lane, PGK_GPU_UNTIL);
+    uint64_t keys = *pgk_state_word(b, lane, PGK_GPU_KEY);
     for (uint32_t r = 0; r < b->rows_of[lane]; r++) {
         int64_t start = (int64_t)pgk_double_bits(*pgk_line_word(b, r, 0, lane));
-        if (start < state->from || start >= state->until) {
-            struct pgk_span span = pgk_span(start, state->utc != 0);
-            state->from = span.from;
-            state->until = span.until;
-            state->key[0] = span.key[0];
-            state->key[1] = span.key[1];
+        if (start < from || start >= until) {
+            struct pgk_span span = pgk_span(start, *pgk_state_word(b, lane, PGK_GPU_UTC) != 0);
+            from = span.from;
+            until = span.until;
+            keys = (uint64_t)(uint32_t)span.key[1] << 32 | (uint32_t)span.key[0];
+            *pgk_state_word(b, lane, PGK_GPU_FROM) = (uint64_t)from;
+            *pgk_state_word(b, lane, PGK_GPU_UNTIL) = (uint64_t)until;
+            *pgk_state_word(b, lane, PGK_GPU_KEY) = keys;
         }
-        b->key[0][r][lane] = state->key[0];
-        b->key[1][r][lane] = state->key[1];
+        b->key[0][r][lane] = (int32_t)(uint32_t)keys;
+        b->key[1][r][lane] = (int32_t)(uint32_t)(keys >> 32);
     }
 }
 
@@ -244,7 +253,6 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
                                   const struct pgk_op *op, uint32_t lane, int32_t r)
 {
     uint64_t state = b->state[lane], row = b->row[lane] + (uint64_t)(int64_t)r;
-    const struct pgk_gpu_state *at = (const struct pgk_gpu_state *)(uintptr_t)state;
     struct pgk_row ret;
     ret.h = pgk_ring_of(plan, state, PGK_H, row);
     ret.l = pgk_ring_of(plan, state, PGK_L, row);
@@ -253,8 +261,8 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
     ret.p = pgk_ring_of(plan, state, PGK_P, row);
     ret.derived[0] = pgk_ring_of(plan, state, op->derived, row);
     ret.derived[1] = pgk_ring_of(plan, state, op->derived + 1, row);
-    ret.held = (double)((int64_t)at->held + 1 + r);
-    ret.age = (double)((int64_t)(row - at->origin) + 1);
+    ret.held = (double)((int64_t)*pgk_state_word(b, lane, PGK_GPU_HELD) + 1 + r);
+    ret.age = (double)((int64_t)(row - *pgk_state_word(b, lane, PGK_GPU_ORIGIN)) + 1);
     ret.session[0] = r >= 0 ? b->key[0][r][lane] : PGK_NO_SESSION;
     ret.session[1] = r >= 0 ? b->key[1][r][lane] : PGK_NO_SESSION;
     ret.steady = false;
@@ -263,12 +271,12 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
 
 /* One op over a lane's rows. */
 #define PGK_RUN(step_fn, state_words)                                                                        \
-    double *words = (double *)(uintptr_t)b->state[lane] + sizeof(struct pgk_gpu_state) / 8 + op->word;       \
+    double *words = (double *)pgk_state_word(b, lane, PGK_GPU_WORDS + op->word);                             \
     union pgk_word s[PGK_WORDS_MAX];                                                                         \
     double out[PGK_OUTPUTS];                                                                                 \
     PGK_UNROLL                                                                                               \
     for (uint32_t w = 0; w + 1 < (state_words) + 1u; w++)                                                    \
-        s[w].f = words[w];                                                                                   \
+        s[w].f = words[w * PGK_GPU_LANES];                                                                   \
     for (int32_t r = b->derive[lane] ? -(int32_t)op->warm : 0; r < (int32_t)b->rows_of[lane]; r++) {         \
         const struct pgk_row row = pgk_row_at(b, plan, op, lane, r);                                         \
         step_fn(op, s, &row, out);                                                                           \
@@ -280,7 +288,7 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
     }                                                                                                        \
     PGK_UNROLL                                                                                               \
     for (uint32_t w = 0; w + 1 < (state_words) + 1u; w++)                                                    \
-        words[w] = s[w].f;
+        words[w * PGK_GPU_LANES] = s[w].f;
 
 #define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, unit, window, words, ...)              \
     PGK_DEV void pgk_gpu_run_##id(const struct pgk_op *op, const struct pgk_gpu_plan *plan,                  \
@@ -413,13 +421,12 @@ PGK_DEV void pgk_move_on(struct pgk_block *b, const struct pgk_gpu_segment *seg,
 {
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES && b->rows_of[t] > 0) {
-        struct pgk_gpu_state *state = (struct pgk_gpu_state *)(uintptr_t)b->state[t];
-        uint64_t held = state->held + b->rows_of[t];
+        uint64_t held = *pgk_state_word(b, t, PGK_GPU_HELD) + b->rows_of[t];
         b->slot[t] = pgk_slot_at(b, seg, t, b->rows_of[t]);
         b->row[t] += b->rows_of[t];
-        state->row = b->row[t];
-        state->slot = b->slot[t];
-        state->held = held < plan->window - 1 ? held : plan->window - 1;
+        *pgk_state_word(b, t, PGK_GPU_ROW) = b->row[t];
+        *pgk_state_word(b, t, PGK_GPU_SLOT) = b->slot[t];
+        *pgk_state_word(b, t, PGK_GPU_HELD) = held < plan->window - 1 ? held : plan->window - 1;
         if (b->step[t])
             b->derive[t] = 0;
     }
@@ -452,19 +459,12 @@ PGK_DEV bool pgk_point_due(const struct pgk_gpu_segment *seg, uint32_t series, u
     return (row + series % seg->point_every) % seg->point_every == 0;
 }
 
-PGK_DEV const struct pgk_gpu_state *pgk_state_at(const struct pgk_block *b, uint32_t lane)
-{
-    return (const struct pgk_gpu_state *)(uintptr_t)b->state[lane];
-}
-
-PGK_DEV const uint64_t *pgk_words_at(const struct pgk_block *b, uint32_t lane)
-{
-    return (const uint64_t *)(uintptr_t)b->state[lane] + sizeof(struct pgk_gpu_state) / 8;
-}
-
 PGK_DEV uint64_t pgk_seal_of(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane)
 {
-    return pgk_seal(b->row[lane], pgk_state_at(b, lane)->origin, pgk_words_at(b, lane), plan->words);
+    uint64_t seal = pgk_seal_begin(b->row[lane], *pgk_state_word(b, lane, PGK_GPU_ORIGIN));
+    for (uint32_t i = 0; i < plan->words; i++)
+        seal = pgk_seal_mix(seal, *pgk_state_word(b, lane, PGK_GPU_WORDS + i));
+    return pgk_seal_end(seal);
 }
 
 /* The checkpoints of the lanes for which `due` has a bit, a word a thread, in no order: their seal says when
@@ -483,8 +483,8 @@ PGK_DEV void pgk_write_points(struct pgk_block *b, const struct pgk_gpu_segment 
         if ((due >> lane & 1) != 0)
             pgk_sys_store(pgk_point_at(b, seg, series[lane], lane) + word * 8,
                           word == 0   ? b->seal[lane]
-                          : word == 1 ? pgk_state_at(b, lane)->origin
-                                      : pgk_words_at(b, lane)[word - 2]);
+                          : word == 1 ? *pgk_state_word(b, lane, PGK_GPU_ORIGIN)
+                                      : *pgk_state_word(b, lane, PGK_GPU_WORDS + word - 2));
     }
     PGK_MEET
 }

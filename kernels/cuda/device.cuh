@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A ring of one field's values, seen from a row. */
+/* A ring of one field's values, seen from a row; they lie PGK_RING_STRIDE doubles apart. */
+#define PGK_RING_STRIDE 32u
 struct pgk_ring {
     double *p;
     uint32_t at;
@@ -156,11 +157,11 @@ PGK_DEV void pgk_async_wait(bool later)
 
 PGK_DEV double pgk_ring_at(struct pgk_ring w, int64_t back)
 {
-    return w.p[(w.at + (uint32_t)back) & w.mask];
+    return w.p[(size_t)((w.at + (uint32_t)back) & w.mask) * PGK_RING_STRIDE];
 }
 PGK_DEV void pgk_ring_put(struct pgk_ring w, double value)
 {
-    w.p[w.at & w.mask] = value;
+    w.p[(size_t)(w.at & w.mask) * PGK_RING_STRIDE] = value;
 }
 
 #endif

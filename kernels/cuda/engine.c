@@ -373,21 +373,21 @@ static bool hand_over(const struct call *call, struct pgk_gpu *gpu, struct pgk_t
         task->row = task->row > task->start ? task->row : task->start;
     }
     uint32_t series = task->change->series;
-    *ret = (struct pgk_gpu_task){.series = series,
-                                 .full = task->full,
-                                 .watch = watch,
-                                 .state = gpu->segments[call->number].states +
-                                          (uint64_t)series * gpu->plan.state_size,
-                                 .base = task->base,
-                                 .start = task->start,
-                                 .row = task->row,
-                                 .end = task->end,
-                                 .computed = task->computed,
-                                 .origin = task->origin,
-                                 .words = (uint64_t)(uintptr_t)task->state,
-                                 .utc = task->series.utc,
-                                 .reached = task->row,
-                                 .changed = task->changed};
+    *ret = (struct pgk_gpu_task){
+        .series = series,
+        .full = task->full,
+        .watch = watch,
+        .state = PGK_GPU_STATE(gpu->segments[call->number].states, series, gpu->plan.state_words),
+        .base = task->base,
+        .start = task->start,
+        .row = task->row,
+        .end = task->end,
+        .computed = task->computed,
+        .origin = task->origin,
+        .words = (uint64_t)(uintptr_t)task->state,
+        .utc = task->series.utc,
+        .reached = task->row,
+        .changed = task->changed};
     return true;
 }
 

@@ -19,7 +19,7 @@ static uint32_t power_of_two(uint32_t least)
 
 void pgk_fuse_plan(struct pgk_gpu_plan *ret, const struct pgk_plan *plan, uint32_t rows)
 {
-    uint32_t at = sizeof(struct pgk_gpu_state) / sizeof(double) + plan->words;
+    uint32_t at = PGK_GPU_WORDS + plan->words;
     *ret = (struct pgk_gpu_plan){.ops = plan->ops,
                                  .columns = plan->columns,
                                  .words = plan->words,
@@ -33,9 +33,9 @@ void pgk_fuse_plan(struct pgk_gpu_plan *ret, const struct pgk_plan *plan, uint32
         ret->mask[f] = length - 1;
         at += length;
     }
-    /* an odd number of units: rings of powers of two add up to little else, and states that far apart would
-     * share what the GPU's caches are divided into */
-    ret->state_size = ((at * (uint32_t)sizeof(double) + PGD_UNIT - 1) / PGD_UNIT | 1) * PGD_UNIT;
+    /* an odd number: rings of powers of two add up to little else, and tiles that far apart would share what
+     * the GPU's caches are divided into */
+    ret->state_words = at | 1;
     memcpy(ret->op, plan->op, plan->ops * sizeof ret->op[0]);
 }
 

@@ -7,6 +7,8 @@ static_assert(sizeof(struct pgk_pusher) <= PGK_GPU_BLOCK_BYTES &&
                   sizeof(struct pgk_sweeper) <= PGK_GPU_BLOCK_BYTES,
               "the host asks for so much shared memory");
 
+static_assert(PGK_RING_STRIDE == PGK_GPU_LANES, "rings are part of the states of a tile");
+
 static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lines, double *outs)
 {
     b->threads = blockDim.x;

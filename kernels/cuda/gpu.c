@@ -229,15 +229,15 @@ void pgk_gpu_close(struct pgk_gpu *gpu, bool lost)
 int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const struct pgd_bars_geometry *geo)
 {
     uint64_t at = (uint64_t)(uintptr_t)base;
+    size_t tiles = ((size_t)geo->series_max + PGK_GPU_LANES - 1) / PGK_GPU_LANES,
+           size = tiles * PGK_GPU_LANES * gpu->plan.state_words * 8;
     int rc = pgk_gpu_current(gpu);
     if (rc == 0)
         rc = pgk_gpu_quiet(gpu);
     if (rc != 0)
         return rc;
-    TRY(gpu, "memory for the states",
-        mem_alloc(&gpu->states[number], (size_t)gpu->plan.state_size * geo->series_max));
-    TRY(gpu, "memory for the states",
-        memset_d8_async(gpu->states[number], 0, (size_t)gpu->plan.state_size * geo->series_max, gpu->stream));
+    TRY(gpu, "memory for the states", mem_alloc(&gpu->states[number], size));
+    TRY(gpu, "memory for the states", memset_d8_async(gpu->states[number], 0, size, gpu->stream));
     gpu->segments[number] = (struct pgk_gpu_segment){.bars = at + geo->bar_offset,
                                                      .units = at + geo->unit_offset,
                                                      .heads = at + geo->series_offset,

@@ -56,12 +56,11 @@ PGK_DEV void pgk_take_tile(struct pgk_pusher *p, const struct pgk_gpu_segment *s
         b->outcome[t] = PGK_GPU_REACHED;
         if (any) {
             uint32_t series = p->series[t];
-            b->state[t] = seg->states + (uint64_t)series * plan->state_size;
+            b->state[t] = PGK_GPU_STATE(seg->states, series, plan->state_words);
             b->bar[t] = seg->bars + series * seg->rows_stride;
             b->unit[t] = seg->units + series * seg->rows_stride;
-            b->row[t] = b->write_from[t] = b->computed[t] =
-                ((struct pgk_gpu_state *)(uintptr_t)b->state[t])->row;
-            b->slot[t] = ((struct pgk_gpu_state *)(uintptr_t)b->state[t])->slot;
+            b->row[t] = b->write_from[t] = b->computed[t] = *pgk_state_word(b, t, PGK_GPU_ROW);
+            b->slot[t] = *pgk_state_word(b, t, PGK_GPU_SLOT);
         }
     }
     if (t == 0)

@@ -19,11 +19,6 @@ struct pgk_sweeper {
     uint32_t fresh; /* no lines have been asked for yet */
 };
 
-PGK_DEV struct pgk_gpu_state *pgk_state_of(const struct pgk_sweeper *s, uint32_t lane)
-{
-    return (struct pgk_gpu_state *)(uintptr_t)s->block.state[lane];
-}
-
 /* Takes up the lanes' tasks: states as their checkpoints have them, before any row of the past. */
 PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
                          const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t first, uint64_t count)
@@ -55,11 +50,10 @@ PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *se
             b->derive[t] = 1;
             /* what nobody may look at yet the host can take back; what is published must be right at once */
             b->watch[t] = task->watch != 0 || task->row < task->computed;
-            struct pgk_gpu_state *state = pgk_state_of(s, t);
-            state->origin = task->origin;
-            state->held = 0;
-            state->from = state->until = 0;
-            state->utc = task->utc;
+            *pgk_state_word(b, t, PGK_GPU_ORIGIN) = task->origin;
+            *pgk_state_word(b, t, PGK_GPU_HELD) = 0;
+            *pgk_state_word(b, t, PGK_GPU_FROM) = *pgk_state_word(b, t, PGK_GPU_UNTIL) = 0;
+            *pgk_state_word(b, t, PGK_GPU_UTC) = task->utc;
         }
     }
     PGK_MEET
@@ -69,7 +63,7 @@ PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *se
         if (!s->live[lane])
             continue;
         uint64_t x = s->task[lane].words == 0 ? 0 : pgk_sys_load(s->task[lane].words + word * 8);
-        ((uint64_t *)(uintptr_t)b->state[lane])[sizeof(struct pgk_gpu_state) / 8 + word] = x;
+        *pgk_state_word(b, lane, PGK_GPU_WORDS + word) = x;
     }
     PGK_MEET
 }
@@ -128,8 +122,8 @@ PGK_DEV void pgk_compare_points(struct pgk_sweeper *s, const struct pgk_gpu_segm
         if (!s->same[lane])
             continue;
         uint64_t want = word == 0   ? b->seal[lane]
-                        : word == 1 ? pgk_state_at(b, lane)->origin
-                                    : pgk_words_at(b, lane)[word - 2];
+                        : word == 1 ? *pgk_state_word(b, lane, PGK_GPU_ORIGIN)
+                                    : *pgk_state_word(b, lane, PGK_GPU_WORDS + word - 2);
         if (pgk_sys_load(pgk_point_at(b, seg, s->series[lane], lane) + word * 8) != want)
             s->same[lane] = 0;
     }

@@ -29,18 +29,23 @@ struct pgk_gpu_segment {
     uint64_t states; /* of the states of all its series, by index; the GPU's memory */
 };
 
-/* A series as it stands before a row; in the GPU's memory, state_size bytes each: this, the state words, then
- * a ring for each field, indexed by the row. */
-struct pgk_gpu_state {
-    uint64_t row;    /* stepped next */
-    uint64_t origin; /* row at which the recurrences began */
-    uint64_t held;   /* rows before `row` that are in the rings, at most the window's */
-    int64_t from;    /* session keys of bars that start from here */
-    int64_t until;   /* to here */
-    int32_t key[2];
-    uint64_t utc;
-    uint64_t slot; /* of `row` */
+/* A series as it stands before a row; in the GPU's memory, words of 8 bytes: these, the state words, then a
+ * ring for each field, indexed by the row. A tile of 32 neighbours lies together, word by word, so that
+ * threads of neighbouring lanes touch neighbouring words. */
+enum pgk_gpu_state {
+    PGK_GPU_ROW,    /* stepped next */
+    PGK_GPU_ORIGIN, /* row at which the recurrences began */
+    PGK_GPU_HELD,   /* rows before it that are in the rings, at most the window's */
+    PGK_GPU_FROM,   /* session keys of bars that start from here */
+    PGK_GPU_UNTIL,  /* to here */
+    PGK_GPU_KEY,    /* the two keys, 32 bits each */
+    PGK_GPU_UTC,
+    PGK_GPU_SLOT,  /* of the row stepped next */
+    PGK_GPU_WORDS, /* where the state words begin */
 };
+/* Address of a series' first word; the others lie PGK_GPU_LANES words apart. */
+#define PGK_GPU_STATE(states, series, words)                                                                 \
+    ((states) + ((uint64_t)(series) / PGK_GPU_LANES * (words)*PGK_GPU_LANES + (series) % PGK_GPU_LANES) * 8)
 
 /* The plan, and the state's layout. */
 struct pgk_gpu_plan {
@@ -50,9 +55,9 @@ struct pgk_gpu_plan {
     uint32_t fields;
     uint32_t window;
     uint32_t sessions;
-    uint32_t unit_words; /* columns and the tag, and what fills the line up */
-    uint32_t state_size;
-    uint32_t ring[PGK_GPU_FIELDS]; /* where a field's ring begins, in doubles from the state's begin */
+    uint32_t unit_words;           /* columns and the tag, and what fills the line up */
+    uint32_t state_words;          /* of a series */
+    uint32_t ring[PGK_GPU_FIELDS]; /* word at which a field's ring begins */
     uint32_t mask[PGK_GPU_FIELDS]; /* its length - 1, a power of two - 1 */
     struct pgk_op op[PGK_GPU_OPS];
 };
@@ -63,7 +68,7 @@ enum pgk_gpu_outcome { PGK_GPU_REACHED, PGK_GPU_COALESCED, PGK_GPU_BUSY, PGK_GPU
 struct pgk_gpu_task {
     uint32_t series;
     uint32_t full;  /* never stop at a checkpoint that is the same */
-    uint64_t state; /* address of its struct pgk_gpu_state */
+    uint64_t state; /* address of its first word */
     uint64_t base;  /* first row that windows look back on */
     uint64_t start; /* first row that is stepped */
     uint64_t row;   /* first row that is written */

@@ -187,8 +187,9 @@ static void tiles_and_states(void **state)
                 if (!spread(layout.size, PGD_LINE, 1))
                     fail_msg("sma_%u, room for %u: a tile of %zu bytes", period, room, layout.size);
                 pgk_fuse_plan(&gpu, plan, room);
-                if (!spread(gpu.state_size, PGD_UNIT, 1))
-                    fail_msg("sma_%u, %u rows ahead: a state of %u bytes", period, room, gpu.state_size);
+                uint32_t tile = gpu.state_words * PGK_GPU_LANES * 8;
+                if (!spread(tile, PGK_GPU_LANES * 8, 1))
+                    fail_msg("sma_%u, %u rows ahead: a tile of %u bytes", period, room, tile);
             }
             pgk_plan_free(plan);
         }
