@@ -269,10 +269,9 @@ check-gpu:
 	@$(MAKE) --no-print-directory -s -j2 V=release tests $(O)/release/tests/bench/bench_gpu
 	@rm -f $(TALLY)-gpu
 	@TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: $(patsubst %,$(O)/release/tests/%,$(ENGINE_TESTS))
-	@$(O)/release/tests/bench/bench_gpu
-	@! command -v compute-sanitizer >/dev/null || TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: \
-	  compute-sanitizer::--error-exitcode::1::$(O)/release/tests/unit/test_indicators \
-	  compute-sanitizer::--tool::racecheck::--error-exitcode::1::$(O)/release/tests/unit/test_indicators
+	@ROUNDS=8 $(O)/release/tests/bench/bench_gpu
+	@! command -v compute-sanitizer >/dev/null || $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: \
+	  $(foreach t,memcheck racecheck,compute-sanitizer::--tool::$(t)::--error-exitcode::1::$(O)/release/tests/bench/bench_gpu::small)
 	@$(PYTHON) tests/run --sum $(TALLY)-gpu
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
