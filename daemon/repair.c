@@ -116,22 +116,40 @@ static void on_bad(void *user, const char *reason, struct event_text raw, uint64
     feed_rest_refused(f->repair->feed, count);
 }
 
+/* Of bars with the same start the one that came last is placed last, and so is what stays. */
 static int by_start(const void *a, const void *b)
 {
-    int64_t x = ((const struct pgd_bar *)a)->t;
-    int64_t y = ((const struct pgd_bar *)b)->t;
+    const struct pgd_bar *x = *(const struct pgd_bar *const *)a;
+    const struct pgd_bar *y = *(const struct pgd_bar *const *)b;
+    if (x->t != y->t)
+        return x->t < y->t ? -1 : 1;
     return x < y ? -1 : x > y;
 }
 
-static void place_bars(struct flight *f)
+/* False: no memory. */
+static bool place_bars(struct flight *f)
 {
     struct repair *r = f->repair;
     if (f->count == 0)
-        return;
-    qsort(f->bars, f->count, sizeof *f->bars, by_start);
-    f->filled += feed_fill_bars(r->feed, f->symbol, (unsigned)f->segment, f->bars, f->count,
-                                f->from_ns / 1000000, f->to_ns / 1000000);
+        return true;
+    const struct pgd_bar **order = malloc(f->count * sizeof *order);
+    struct pgd_bar *sorted = malloc(f->count * sizeof *sorted);
+    bool room = order && sorted;
+    for (size_t i = 0; room && i < f->count; i++)
+        order[i] = &f->bars[i];
+    if (room)
+        qsort(order, f->count, sizeof *order, by_start);
+    for (size_t i = 0; room && i < f->count; i++)
+        sorted[i] = *order[i];
+    if (room)
+        f->filled += feed_fill_bars(r->feed, f->symbol, (unsigned)f->segment, sorted, f->count,
+                                    f->from_ns / 1000000, f->to_ns / 1000000);
+    else
+        feed_rest_unwanted(r->feed, f->count);
     feed_batch(r->feed, 0, 0);
+    free(order);
+    free(sorted);
+    return room;
 }
 
 static void try_again(struct repair *r, const struct flight *f)
@@ -166,9 +184,12 @@ static void on_done(void *user, const struct rest_done *done)
         land(f);
         return;
     }
-    place_bars(f);
+    bool placed = place_bars(f);
     gaps_filled(r->gaps, f->row, f->received, f->filled);
-    judge(r, f, done);
+    if (placed)
+        judge(r, f, done);
+    else
+        try_again(r, f);
     land(f);
     pump(r);
 }

@@ -140,7 +140,7 @@ static void page_next(struct rest *rest, struct rest_job *job)
     else if (!rest_url_allowed(rest->config, url))
         rest_job_done(job, -EBADMSG, 200, "next_url names a host that is not configured: not followed");
     else if (!rest_job_see(job, url))
-        rest_job_done(job, 0, 200, "next_url repeats: no further pages");
+        rest_job_done(job, -EBADMSG, 200, "next_url repeats: not followed any further");
     else {
         free(job->url);
         job->url = url;

@@ -210,4 +210,36 @@ def misfortunes():
         check([curl(sim, DAY).status for _ in range(4)] == ["200", "504", "504", "200"], "requests 2 and 3")
 
 
-main(pagination, transport, refusals, other_routes, misfortunes)
+def spoiled_pages():
+    with Place() as place:
+        sim = place.sim("--start", START)
+        good = curl(sim, DAY + "?limit=50").json()
+
+        def under(action, path=DAY + "?limit=50", *args):
+            sim.ask("scenario", "request x1 /v: %s" % action)
+            return curl(sim, path, *args)
+
+        rows = good["results"]
+        check(under("count 3").json()["resultsCount"] == len(rows) + 3, "a count that is too high")
+        check(under("next self").json()["next_url"].endswith(DAY + "?limit=50"), "next_url is the page itself")
+        again = [under("next again").json()["next_url"] for _ in range(2)]
+        check(again[0] != again[1] and all(DAY + "?limit=50&new=" in url for url in again), "under ever new addresses")
+        check(under("next http://localhost:1/x").json()["next_url"] == "http://localhost:1/x", "or elsewhere")
+        check(under("next http://localhost:1/x", DAY + "?limit=50000").json()["next_url"] == "http://localhost:1/x", "where there was none")
+        check(under("twice").json()["results"] == [r for row in rows for r in (row, row)], "every row twice")
+        check(under("turned").json()["results"] == rows[::-1], "in the opposite order")
+        stale = under("stale").json()["results"]
+        check(stale[1::2] == rows and all(a["t"] == b["t"] and a["c"] != b["c"] for a, b in zip(stale[::2], rows)), "stale first")
+        small = under("shrink 7").json()
+        check(small["results"] == rows[:7] and small["next_url"], "fewer rows than asked for")
+        check(under("corrupt").body != curl(sim, DAY + "?limit=50").body, "another byte")
+        check(under("corrupt", DAY, "--compressed").rc in (23, 61), "in the gzip stream")
+        check("content-encoding" not in under("identity", DAY, "--compressed").headers, "not compressed although asked for")
+        check(under("flood 1000000", DAY, "--compressed").size < 2000, "a gzip bomb")
+        check(under("flood 1000000 identity", DAY, "--compressed").size > 1000000, "a plain one")
+        ticks = "/v3/trades/AAPL?order=asc&limit=20&timestamp.gte=%d" % (good["results"][400 % len(rows)]["t"] * 10**6)
+        trades = curl(sim, ticks).json()["results"]
+        check(under("turned", ticks).json()["results"] == trades[::-1] and len(trades) == 20, "trades in the opposite order")
+
+
+main(pagination, transport, refusals, other_routes, misfortunes, spoiled_pages)

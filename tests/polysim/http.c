@@ -254,13 +254,14 @@ static void add_body(struct sim_text *out, const struct sim_reply *reply, const 
 
 bool sim_reply_render(const struct sim_request *request, const struct sim_reply *reply, struct sim_text *out)
 {
-    const struct sim_text *body = &reply->body;
-    struct sim_text packed = {0};
-    bool gzip = request->gzip && body->size >= GZIP_LEAST;
-    if (gzip) {
-        sim_gzip(&packed, body->data, body->size);
-        body = &packed;
-    }
+    struct sim_text packed = {0}, *body = &packed;
+    bool gzip = request->gzip && reply->body.size >= GZIP_LEAST;
+    if (gzip)
+        sim_gzip(&packed, reply->body.data, reply->body.size);
+    else
+        sim_text_add(&packed, reply->body.data, reply->body.size);
+    if (reply->corrupt && body->size)
+        body->data[body->size / 2] = (char)(body->data[body->size / 2] ^ 0x55);
     bool close = !request->keep_alive || reply->truncate || reply->bad_chunk;
     bool empty = reply->no_body || body->size == 0;
     sim_text_printf(out, "HTTP/1.1 %d %s\r\nServer: polysim\r\nContent-Type: %s\r\n", reply->status,

@@ -3,6 +3,7 @@
 #define POLYSIM_HTTP_H
 
 #include "conn.h"
+#include "scenario.h"
 
 #define SIM_SEGMENTS 12
 
@@ -22,6 +23,7 @@ struct sim_request {
     char ws_version[16];
     bool gzip;
     bool keep_alive;
+    int64_t rows_most; /* of a page, 0: as asked for */
     size_t body_size;
     const char *body; /* in the input, not terminated */
     char id[33];      /* X-Request-Id */
@@ -41,9 +43,11 @@ struct sim_reply {
     struct sim_text body;
     bool lasting; /* the same request will have the same answer as long as the market is not revised */
     /* Ways to go wrong. */
-    bool truncate;  /* the body ends in the middle and so does the connection */
-    bool bad_chunk; /* a chunk size that is none */
-    bool no_body;   /* Content-Length: 0 */
+    bool truncate;                /* the body ends in the middle and so does the connection */
+    bool bad_chunk;               /* a chunk size that is none */
+    bool no_body;                 /* Content-Length: 0 */
+    bool corrupt;                 /* a byte of the body is another */
+    const struct sim_rule *spoil; /* what is done to the page (spoil.h), or NULL */
 };
 
 void sim_reply_fini(struct sim_reply *reply);

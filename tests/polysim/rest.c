@@ -39,12 +39,19 @@ void sim_rest_envelope(struct sim_rest *rest)
                     sim_rest_delayed(rest) ? "DELAYED" : "OK", rest->request->id);
 }
 
+/* The server may have its own idea of how long a page is. */
+static int64_t least_of(const struct sim_rest *rest, const char *name, int64_t value)
+{
+    int64_t most = rest->request->rows_most;
+    return most && most < value && strcmp(name, "limit") == 0 ? most : value;
+}
+
 bool sim_rest_number(struct sim_rest *rest, const char *name, int64_t least, int64_t most, int64_t fallback,
                      int64_t *ret)
 {
     char text[32], message[128];
     if (!sim_request_param(rest->request, name, text, sizeof(text))) {
-        *ret = fallback;
+        *ret = least_of(rest, name, fallback);
         return true;
     }
     char *end;
@@ -56,7 +63,7 @@ bool sim_rest_number(struct sim_rest *rest, const char *name, int64_t least, int
         sim_rest_error(rest, 400, message);
         return false;
     }
-    *ret = value;
+    *ret = least_of(rest, name, value);
     return true;
 }
 

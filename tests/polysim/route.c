@@ -9,6 +9,7 @@
 #include "rest.h"
 #include "session.h"
 #include "sim.h"
+#include "spoil.h"
 #include "trouble.h"
 
 static void name_request(struct sim *sim, struct sim_request *request)
@@ -28,10 +29,13 @@ static void answer_rest(struct sim_conn *conn, const struct sim_request *request
         sim_reply_send(conn, request, reply);
         return;
     }
-    bool sound = !reply->truncate && !reply->bad_chunk;
+    bool sound =
+        !reply->truncate && !reply->bad_chunk && !reply->corrupt && !reply->spoil && !request->rows_most;
     const struct sim_text *wire = sound ? sim_pages_find(sim->pages, request, revision) : NULL;
     if (!wire) {
         sim_rest_handle(sim, request, reply, conn->tls);
+        if (reply->spoil && reply->status == 200)
+            sim_spoil(reply, request, conn->tls);
         if (!reply->lasting || !sound) {
             sim_reply_send(conn, request, reply);
             return;

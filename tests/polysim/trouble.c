@@ -344,11 +344,28 @@ bool sim_trouble_request(struct sim_conn *conn, struct sim_request *request, con
         sim_text_printf(&reply->headers, "Location: %s\r\n", rule->text);
         reply->no_body = true;
         break;
+    case SIM_DO_FLOOD:
+        sim_text_str(&reply->body, "{\"status\":\"OK\",\"results\":[");
+        memset(sim_text_space(&reply->body, (size_t)rule->numbers[0]), ' ', (size_t)rule->numbers[0]);
+        reply->body.size += (size_t)rule->numbers[0];
+        request->gzip = request->gzip && !strstr(rule->text, "identity");
+        break;
     case SIM_DO_IDENTITY:
         request->gzip = false;
         return false;
+    case SIM_DO_SHRINK:
+        request->rows_most = rule->numbers[0] > 0 ? rule->numbers[0] : 1;
+        return false;
+    case SIM_DO_COUNT:
+    case SIM_DO_NEXT:
+    case SIM_DO_TWICE:
+    case SIM_DO_TURNED:
+    case SIM_DO_STALE:
+        reply->spoil = rule;
+        return false;
     default:
         reply->truncate = rule->action == SIM_DO_TRUNCATE;
+        reply->corrupt = rule->action == SIM_DO_CORRUPT;
         reply->bad_chunk = rule->action == SIM_DO_BAD_CHUNK;
         shape_request(conn, rule);
         return false;

@@ -326,8 +326,8 @@ static void test_next_url(void **state)
     assert_int_equal(ask.done.error, 0);
     assert_int_equal(ask.rows, 6);
     ask = get("LOOP", 0);
-    assert_int_equal(ask.done.error, 0);
-    assert_string_equal(ask.message, "next_url repeats: no further pages");
+    assert_int_equal(ask.done.error, -EBADMSG);
+    assert_string_equal(ask.message, "next_url repeats: not followed any further");
     assert_int_equal(ask.rows, 9);
     close_world();
 }
