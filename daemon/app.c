@@ -288,6 +288,8 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_poll(uv_timer_t *timer)
 {
     struct app *app = timer->data;
+    if (app->history && history_pending(app->history))
+        return; /* of the round before */
     for (int i = 0; i < PGD_CLUSTERS; i++)
         cluster_poll(&app->clusters[i]);
 }
@@ -398,6 +400,8 @@ static int open_net(struct app *app)
             r = history_new(&app->history, &app->bus, app->symbols, app->feed, app->rest, app->cache.warm,
                             pgk_plan_warmup(app->plan));
     }
+    if (r == 0 && app->rest)
+        r = rest_only_new(&app->rest_only, &app->bus, app->symbols, app->feed, app->rest, app->history);
     if (r == 0 && app->rest && app->cache.warm && c->prefetch.enabled) {
         struct prefetch_parts parts = {&app->loop, c,         &app->bus,   app->symbols,
                                        app->feed,  app->rest, &app->cache, pgk_plan_warmup(app->plan)};
@@ -518,6 +522,7 @@ static void show_idle(struct app *app)
 /* Frees what the loop no longer uses. Every x_free takes NULL. */
 static void close_all(struct app *app)
 {
+    rest_only_free(app->rest_only);
     history_free(app->history);
     prefetch_run_free(app->prefetch);
     cache_app_close(&app->cache);

@@ -18,6 +18,7 @@
 #include "prefetch_run.h"
 #include "replay.h"
 #include "rest.h"
+#include "rest_only.h"
 #include "secret.h"
 #include "symbols.h"
 #include "worker.h"
@@ -58,6 +59,7 @@ struct app {
     struct cache_app cache;
     struct prefetch_run *prefetch; /* NULL: off */
     struct history *history;
+    struct rest_only *rest_only; /* NULL: REST is off */
     struct demand *demand;
     struct control *control;
     struct health *health;

@@ -145,14 +145,8 @@ struct symbol *cluster_unheld(struct cluster *c, struct event_text wire)
 
 void cluster_poll(struct cluster *c)
 {
-    if (!c->rest_only || !c->app->history || history_pending(c->app->history))
-        return;
-    for (uint32_t i = 0; i < symbols_count(c->app->symbols); i++) {
-        struct symbol *symbol = symbols_at(c->app->symbols, i);
-        if (symbol->held && symbol->cluster == c->name &&
-            history_want(c->app->history, symbol, REST_BACKFILL) < 0)
-            return;
-    }
+    if (c->rest_only && c->app->rest_only)
+        rest_only_poll(c->app->rest_only, c->name);
 }
 
 /* ----------------------------------------------------------------------------------------- stream's hooks */

@@ -326,6 +326,11 @@ int history_want(struct history *h, struct symbol *symbol, enum rest_class class
     return result;
 }
 
+int history_want_segment(struct history *h, struct symbol *symbol, unsigned segment, enum rest_class class)
+{
+    return want(h, symbol, segment, class, false);
+}
+
 void history_tick(struct history *h)
 {
     int64_t now = clock_mono_ns();

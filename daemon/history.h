@@ -25,6 +25,10 @@ void history_free(struct history *history); /* after rest was freed */
 int history_want(struct history *history, struct symbol *symbol, enum rest_class class)
     __attribute__((warn_unused_result));
 
+/* The same of one bars segment. */
+int history_want_segment(struct history *history, struct symbol *symbol, unsigned segment,
+                         enum rest_class class) __attribute__((warn_unused_result));
+
 /* Once a second: lets bars go that waited for too long. */
 void history_tick(struct history *history);
 

@@ -46,6 +46,12 @@ static void pool_give(void *rows, size_t room)
     free(rows);
 }
 
+/* Rows have symbols of their own. */
+static bool page_named(enum rest_kind kind)
+{
+    return kind == REST_GROUPED || kind == REST_SNAPSHOT;
+}
+
 struct page *page_new(enum rest_kind kind)
 {
     struct page *page = calloc(1, sizeof(*page));
@@ -54,7 +60,7 @@ struct page *page_new(enum rest_kind kind)
     page->kind = kind;
     page->least = INT64_MAX;
     page->most = INT64_MIN;
-    if (kind != REST_GROUPED && kind != REST_NOTHING) /* their symbols grow along */
+    if (kind != REST_NOTHING && !page_named(kind)) /* their symbols grow along */
         pool_take(page);
     return page;
 }
@@ -75,7 +81,7 @@ static bool page_grow(struct page *page)
     if (!rows)
         return false;
     page->rows = rows;
-    if (page->kind == REST_GROUPED) {
+    if (page_named(page->kind)) {
         void *symbols = realloc(page->symbols, room * sizeof(*page->symbols));
         if (!symbols)
             return false;
@@ -136,13 +142,16 @@ static void on_event(void *user, const struct event *event)
     static const enum event_class wanted[] = {[REST_BARS] = EVENT_CLASS_BAR,
                                               [REST_TRADES] = EVENT_CLASS_TRADE,
                                               [REST_QUOTES] = EVENT_CLASS_QUOTE,
-                                              [REST_GROUPED] = EVENT_CLASS_BAR};
+                                              [REST_GROUPED] = EVENT_CLASS_BAR,
+                                              [REST_SNAPSHOT] = EVENT_CLASS_BAR};
     struct page *page = user;
     if (page->kind == REST_NOTHING)
         return;
-    bool named = page->kind != REST_GROUPED || (event->symbol.n && event->symbol.n < PGD_SYMBOL_MAX);
-    if (event->class != wanted[page->kind] || !named) {
-        page_refuse(page, named ? "a row of another kind than was asked for" : "a row without its ticker",
+    bool named = !page_named(page->kind) || (event->symbol.n && event->symbol.n < PGD_SYMBOL_MAX);
+    bool kind =
+        event->class == wanted[page->kind] && page->envelope.snapshots == (page->kind == REST_SNAPSHOT);
+    if (!kind || !named) {
+        page_refuse(page, kind ? "a row without its ticker" : "a row of another kind than was asked for",
                     event->symbol);
         return;
     }

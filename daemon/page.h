@@ -8,11 +8,12 @@
 #include "parse.h"
 
 enum rest_kind {
-    REST_BARS,    /* aggregates of one ticker */
-    REST_TRADES,  /* of one ticker */
-    REST_QUOTES,  /* of one ticker */
-    REST_GROUPED, /* one day's bar of every ticker */
-    REST_NOTHING  /* only the envelope counts */
+    REST_BARS,     /* aggregates of one ticker */
+    REST_TRADES,   /* of one ticker */
+    REST_QUOTES,   /* of one ticker */
+    REST_GROUPED,  /* one day's bar of every ticker */
+    REST_SNAPSHOT, /* the latest minute of many tickers, t 0: none yet */
+    REST_NOTHING   /* only the envelope counts */
 };
 
 struct rest_rows {
@@ -23,7 +24,7 @@ struct rest_rows {
         const struct pgd_trade *trades;
         const struct pgd_quote *quotes;
     };
-    const char (*symbols)[PGD_SYMBOL_MAX]; /* of each row, REST_GROUPED only */
+    const char (*symbols)[PGD_SYMBOL_MAX]; /* of each row; REST_GROUPED, REST_SNAPSHOT */
 };
 
 #define PAGE_REASONS 8u

@@ -4,6 +4,8 @@
 #ifndef DAEMON_PARSE_H
 #define DAEMON_PARSE_H
 
+#include <stdbool.h>
+
 #include "event.h"
 
 /* Receives what was found, in order. Events and all texts in them are valid during the call only. `fault` !=
@@ -37,6 +39,7 @@ struct parse_page {
     uint64_t count;       /* resultsCount: rows as the server counts them; PARSE_NO_COUNT */
     uint64_t rows;        /* delivered */
     uint64_t bad_rows;    /* refused */
+    bool snapshots;       /* the rows are */
     char status_text[32]; /* what does not fit is cut */
     char ticker_text[PGD_SYMBOL_MAX];
     char message_text[256];
@@ -45,8 +48,9 @@ struct parse_page {
 
 /* An aggregates answer (/v2/aggs/.../range/...): each row of `results` becomes an EVENT_AM-class event
  * (bar.flags = PGD_BAR_REST; symbol = ticker or the row's T, empty when there is neither). Missing results is
- * no error. Also takes /v3/trades and /v3/quotes rows (known by their keys: EVENT_T and EVENT_Q). -EBADMSG:
- * not such JSON. */
+ * no error. Also takes /v3/trades and /v3/quotes rows (known by their keys: EVENT_T and EVENT_Q), and
+ * snapshots: each row of `tickers` becomes such an event with the ticker's latest minute, t 0 where it has
+ * none. -EBADMSG: not such JSON. */
 int parse_rest(const char *text, size_t size, struct parse_page *page, const struct parse_sink *sink)
     __attribute__((warn_unused_result));
 

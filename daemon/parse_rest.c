@@ -90,12 +90,14 @@ static const char *envelope_field(struct parse_stream *x, struct event_text key,
 
 /* Rows take their symbol from the envelope: while all of the text is at hand, results that come before the
  * ticker wait for it. Returns where to go on. */
-static const char *results(struct parse_stream *x, const char *p)
+static const char *results(struct parse_stream *x, const char *p, bool snapshots)
 {
     struct scan *s = &x->rows.read.scan;
     if (x->waiting || x->page->rows || x->page->bad_rows)
         return scan_fail(s, "results come twice");
-    if (x->whole && x->page->ticker.n == 0) {
+    x->page->snapshots = snapshots;
+    x->rows.kind = snapshots ? ROWS_SNAPSHOTS : ROWS_UNKNOWN;
+    if (x->whole && x->page->ticker.n == 0 && !snapshots) {
         x->waiting = p;
         x->waiting_end = scan_match(p, s->end);
         x->where = AFTER_VALUE;
@@ -115,7 +117,9 @@ static const char *member(struct parse_stream *x, const char *p)
     if (!p || p >= s->end)
         return NULL;
     if (*p == '[' && scan_key_is(key, "results"))
-        return results(x, p);
+        return results(x, p, false);
+    if (*p == '[' && scan_key_is(key, "tickers"))
+        return results(x, p, true);
     p = envelope_field(x, key, p);
     if (!p || (p >= s->end && !x->rows.last)) /* a number may go on */
         return NULL;
@@ -171,6 +175,7 @@ void parse_stream_begin(struct parse_stream *x, struct parse_page *page, const s
     page->status = page->message = page->ticker = page->next_url = (struct event_text){NULL, 0};
     page->rows = page->bad_rows = 0;
     page->count = PARSE_NO_COUNT;
+    page->snapshots = false;
 }
 
 /* Can the text at hand be the beginning of something right? Only what needs a certain character is certain.

@@ -156,6 +156,36 @@ READ_FIELD field_quote(struct read *r, uint64_t code, const char *p)
     return read_unknown;
 }
 
+READ_FIELD field_snapshot_minute(struct read *r, uint64_t code, const char *p)
+{
+    return code == SCAN_KEY1('T') ? read_unknown : field_bar(r, code, p);
+}
+
+#define KEY_TICKER SCAN_KEY_MORE(SCAN_KEY4('t', 'i', 'c', 'k'), 'e', 'r', 0, 6)
+
+READ_FIELD field_snapshot(struct read *r, uint64_t code, const char *p)
+{
+    struct scan *s = &r->scan;
+    if (code == KEY_TICKER)
+        return scan_symbol(s, p, &r->event.symbol);
+    if (code != SCAN_KEY3('m', 'i', 'n'))
+        return read_unknown;
+    r->event.bar.bar = (struct pgd_bar){.o = NAN,
+                                        .h = NAN,
+                                        .l = NAN,
+                                        .c = NAN,
+                                        .v = NAN,
+                                        .vw = NAN,
+                                        .flags = PGD_BAR_REST,
+                                        .n = PGD_N_ABSENT};
+    r->time = SCAN_TIME_ABSENT;
+    r->exact = NAN;
+    if (p >= s->end || *p != '{')
+        return read_unknown;
+    const char *first = scan_space(p + 1, s->end);
+    return first < s->end && *first == '}' ? first + 1 : read_fields(r, first, field_snapshot_minute);
+}
+
 /* What the first row is: quotes have sides, trades a price. */
 static enum row_kind kind_of(struct read *r, const char *p)
 {
@@ -192,6 +222,18 @@ static const char *row_bar(struct read *r, struct event_text ticker, const char 
     return p;
 }
 
+/* The latest minute of a ticker; t 0: none yet today. */
+static const char *row_snapshot(struct read *r, const char *p)
+{
+    read_begin(r, EVENT_AM);
+    r->cluster = PGD_STOCKS;
+    r->event.bar.bar.flags = PGD_BAR_REST;
+    p = read_fields(r, p, field_snapshot);
+    if (p && r->time != 0 && r->time != SCAN_TIME_ABSENT)
+        read_finish_bar(r);
+    return p;
+}
+
 static const char *row_tick(struct read *r, struct event_text ticker, bool trade, const char *p)
 {
     read_begin(r, trade ? EVENT_T : EVENT_Q);
@@ -219,6 +261,8 @@ static const char *row_object(struct row_reader *rows, struct event_text ticker,
     p = scan_space(p + 1, r->scan.end);
     if (rows->kind == ROWS_BARS)
         return row_bar(r, ticker, p);
+    if (rows->kind == ROWS_SNAPSHOTS)
+        return row_snapshot(r, p);
     return row_tick(r, ticker, rows->kind == ROWS_TRADES, p);
 }
 

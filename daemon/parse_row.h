@@ -5,11 +5,11 @@
 #include "parse.h"
 #include "parse_read.h"
 
-enum row_kind { ROWS_UNKNOWN, ROWS_BARS, ROWS_TRADES, ROWS_QUOTES };
+enum row_kind { ROWS_UNKNOWN, ROWS_BARS, ROWS_TRADES, ROWS_QUOTES, ROWS_SNAPSHOTS };
 
 struct row_reader {
     struct read read;
-    enum row_kind kind; /* told by the first row */
+    enum row_kind kind; /* told by the first row, of snapshots by their key */
     bool last;          /* nothing follows the text there is */
 };
 

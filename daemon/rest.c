@@ -415,6 +415,11 @@ static int64_t span_slack_ms(const char *timespan)
     return INT64_C(368) * 86400000;
 }
 
+static bool rest_about_one(const struct rest_query *query)
+{
+    return query->kind != REST_GROUPED && query->kind != REST_SNAPSHOT;
+}
+
 static void job_bounds(struct rest_job *job, const struct rest_query *query)
 {
     job->earliest = query->from;
@@ -426,6 +431,9 @@ static void job_bounds(struct rest_job *job, const struct rest_query *query)
     } else if (query->kind == REST_GROUPED) {
         job->earliest = query->from - INT64_C(2) * 86400000;
         job->latest = query->from + INT64_C(2) * 86400000;
+    } else if (query->kind == REST_SNAPSHOT) {
+        job->earliest = INT64_MIN;
+        job->latest = INT64_MAX;
     }
 }
 
@@ -447,7 +455,7 @@ static int rest_add(struct rest *rest, char *url, const struct rest_query *query
     job->sink = *sink;
     if (query->kind != REST_NOTHING) {
         job_bounds(job, query);
-        job->ticker_hash = query->ticker ? rest_hash(0, query->ticker) : 0;
+        job->ticker_hash = rest_about_one(query) ? rest_hash(0, query->ticker) : 0;
         job->denied_key =
             rest_hash(job->ticker_hash + 1 + query->kind, query->kind == REST_BARS ? query->timespan : "");
     }
@@ -464,7 +472,7 @@ static int rest_add(struct rest *rest, char *url, const struct rest_query *query
 
 int rest_get(struct rest *rest, const struct rest_query *query, const struct rest_sink *sink)
 {
-    bool named = query->kind != REST_GROUPED;
+    bool named = rest_about_one(query);
     if (query->kind == REST_NOTHING ||
         (named && (!query->ticker || !query->ticker[0] || strlen(query->ticker) >= PGD_SYMBOL_MAX)))
         return -EINVAL;

@@ -1,5 +1,5 @@
 /* daemon/rest.h - REST requests within a budget: aggregates, trades and quotes of one ticker, one day of all
- * tickers, and whether a ticker is known.
+ * tickers, the latest minute of many, and whether a ticker is known.
  *
  * Requests wait by class and share the budget by weight (budget.h); 429 keeps all of them silent for what
  * Retry-After says, or a whole minute; 5xx, network errors and broken pages back off and are tried again a
@@ -36,10 +36,12 @@ void rest_free(struct rest *rest, void (*closed)(void *user),
 struct rest_query {
     enum rest_kind kind;
     enum rest_class class;
-    const char *ticker;   /* the vendor's REST form: "AAPL", "X:BTCUSD"; of REST_GROUPED NULL */
+    const char *ticker; /* the vendor's REST form: "AAPL", "X:BTCUSD"; of REST_GROUPED NULL; of REST_SNAPSHOT
+                           a list with commas, NULL: the whole market */
     const char *timespan; /* of REST_BARS: "second", "minute", "hour", "day", ... */
     int64_t from;         /* both ends inclusive; ms, of trades and quotes ns */
-    int64_t to;           /* REST_GROUPED: `from` is any time of the (New York) day, `to` is not looked at */
+    int64_t to;           /* REST_GROUPED: `from` is any time of the (New York) day, `to` is not looked at;
+                             REST_SNAPSHOT:           neither is */
     bool newest_first;
     uint64_t max_rows; /* pages are followed until so many rows came, 0: all; also asked for as the size of a
                           page */

@@ -14,11 +14,11 @@
 /* Room for a ticker with every byte encoded. */
 #define TICKER_ROOM (3 * PGD_SYMBOL_MAX + 1)
 
-static void rest_url_encode(char ret[TICKER_ROOM], const char *ticker)
+static void rest_url_encode(char *ret, size_t room, const char *ticker)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~:";
     size_t n = 0;
-    for (const char *p = ticker; *p && n + 4 <= TICKER_ROOM; p++) {
+    for (const char *p = ticker; *p && n + 4 <= room; p++) {
         if (strchr(plain, *p))
             ret[n++] = *p;
         else
@@ -44,6 +44,21 @@ static void rest_url_day(char ret[16], int64_t ms)
         memcpy(ret, "1970-01-01", 11);
 }
 
+static char *rest_url_snapshot(const struct config *config, const char *tickers)
+{
+    size_t room = tickers ? 3 * strlen(tickers) + 4 : 4;
+    char *list = calloc(1, room);
+    char *url = NULL;
+    if (!list)
+        return NULL;
+    if (tickers)
+        rest_url_encode(list, room, tickers);
+    int n = asprintf(&url, "%.*s/v2/snapshot/locale/us/markets/stocks/tickers?include_otc=true%s%s",
+                     rest_url_base(config), config->rest.url, tickers ? "&tickers=" : "", list);
+    free(list);
+    return n < 0 ? NULL : url;
+}
+
 char *rest_url(const struct config *config, const struct rest_query *query)
 {
     char ticker[TICKER_ROOM] = "";
@@ -53,8 +68,8 @@ char *rest_url(const struct config *config, const struct rest_query *query)
     int size = rest_url_base(config);
     uint64_t limit = query->max_rows && query->max_rows < REST_LIMIT ? query->max_rows : REST_LIMIT;
     const char *order = query->newest_first ? "desc" : "asc";
-    if (query->ticker)
-        rest_url_encode(ticker, query->ticker);
+    if (query->ticker && query->kind != REST_SNAPSHOT)
+        rest_url_encode(ticker, sizeof(ticker), query->ticker);
     int n = -1;
     switch (query->kind) {
     case REST_BARS:
@@ -76,6 +91,8 @@ char *rest_url(const struct config *config, const struct rest_query *query)
         n = asprintf(&url, "%.*s/v2/aggs/grouped/locale/us/market/stocks/%s?adjusted=true&include_otc=true",
                      size, base, day);
         break;
+    case REST_SNAPSHOT:
+        return rest_url_snapshot(config, query->ticker);
     case REST_NOTHING:
         break;
     }
@@ -86,7 +103,7 @@ char *rest_url_ticker(const struct config *config, const char *ticker)
 {
     char encoded[TICKER_ROOM];
     char *url = NULL;
-    rest_url_encode(encoded, ticker);
+    rest_url_encode(encoded, sizeof(encoded), ticker);
     if (asprintf(&url, "%.*s/v3/reference/tickers/%s", rest_url_base(config), config->rest.url, encoded) < 0)
         return NULL;
     return url;

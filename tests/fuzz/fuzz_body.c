@@ -18,10 +18,10 @@ static void check(int ok)
         abort();
 }
 
-static struct page *feed(const char *data, size_t size, int gzip, size_t piece, int *ret)
+static struct page *feed(const char *data, size_t size, int gzip, size_t piece, enum rest_kind kind, int *ret)
 {
     struct body *body = NULL;
-    check(body_new(&body, REST_BARS, gzip, MAX) == 0);
+    check(body_new(&body, kind, gzip, MAX) == 0);
     int r = 0;
     for (size_t at = 0; at < size && r == 0; at += piece)
         r = body_more(body, data + at, size - at < piece ? size - at : piece);
@@ -42,6 +42,8 @@ static void same(const struct page *a, const struct page *b)
 {
     check(a->count == b->count && a->bad_count == b->bad_count);
     check(a->count == 0 || memcmp(a->rows, b->rows, a->count * sizeof(struct pgd_bar)) == 0);
+    for (size_t i = 0; a->symbols && i < a->count; i++)
+        check(strcmp(a->symbols[i], b->symbols[i]) == 0);
     for (unsigned i = 0; i < a->bad_count; i++)
         check(a->bad[i].reason == b->bad[i].reason && a->bad[i].count == b->bad[i].count);
     check(a->envelope.rows == b->envelope.rows && a->envelope.bad_rows == b->envelope.bad_rows);
@@ -52,22 +54,20 @@ static void same(const struct page *a, const struct page *b)
     same_text(a->envelope.next_url, b->envelope.next_url);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void check_kind(const uint8_t *data, size_t size, enum rest_kind kind)
 {
-    if (size < 1)
-        return 0;
     int gzip = data[0] & 1;
     size_t piece = (size_t)(data[0] >> 1) + 1;
     const char *text = (const char *)data + 1;
     int one, two, three = 0;
     size--;
-    struct page *whole = feed(text, size, gzip, size + 1, &one);
-    struct page *pieces = feed(text, size, gzip, piece, &two);
+    struct page *whole = feed(text, size, gzip, size + 1, kind, &one);
+    struct page *pieces = feed(text, size, gzip, piece, kind, &two);
     check(one == two);
     if (whole)
         same(whole, pieces);
     if (!gzip && size < PARSE_ITEM_MAX) {
-        struct page *page = page_new(REST_BARS);
+        struct page *page = page_new(kind);
         check(page != NULL);
         struct parse_sink sink = page_sink(page);
         three = parse_rest(text, size, &page->envelope, &sink);
@@ -79,5 +79,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     page_free(whole);
     page_free(pieces);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 1)
+        return 0;
+    check_kind(data, size, REST_BARS);
+    check_kind(data, size, REST_SNAPSHOT);
     return 0;
 }

@@ -21,6 +21,7 @@ struct input {
     const char *text;
     size_t size;
     const json_t *results; /* NULL in the first pass */
+    bool snapshots;
     size_t rows;
     size_t bad;
 };
@@ -53,7 +54,9 @@ static void on_event(void *user, const struct event *e)
     check(e->class == EVENT_CLASS_BAR || e->class == EVENT_CLASS_TRADE || e->class == EVENT_CLASS_QUOTE);
     check(e->symbol.n < PGD_SYMBOL_MAX);
     const json_t *row = in->results ? json_array_get(in->results, in->rows) : NULL;
-    if (row && e->class == EVENT_CLASS_BAR)
+    if (row && in->snapshots && e->bar.bar.t)
+        check_bar(json_object_get(row, "min"), &e->bar.bar);
+    else if (row && e->class == EVENT_CLASS_BAR && !in->snapshots)
         check_bar(row, &e->bar.bar);
     if (row && e->class == EVENT_CLASS_TRADE)
         check(same(member(row, "price"), e->trade.price));
@@ -82,7 +85,7 @@ static void touch(struct event_text text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct input in = {(const char *)data, size, NULL, 0, 0};
+    struct input in = {.text = (const char *)data, .size = size};
     struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &in};
     struct parse_page page;
     int r = parse_rest(in.text, size, &page, &sink);
@@ -99,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *json = json_loadb(in.text, size, JSON_ALLOW_NUL, &error);
     check(json || json_error_code(&error) == json_error_numeric_overflow ||
           json_error_code(&error) == json_error_null_byte_in_key);
-    const json_t *results = json_object_get(json, "results");
+    const json_t *results = json_object_get(json, page.snapshots ? "tickers" : "results");
+    in.snapshots = page.snapshots;
     if (json_is_array(results)) {
         check(json_array_size(results) == page.rows);
         in.rows = 0;

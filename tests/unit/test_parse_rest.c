@@ -159,6 +159,47 @@ static void grouped(void **state)
     assert_string_equal(reasons[0], "the volume is missing");
 }
 
+#define MINUTE                                                                                               \
+    "{\"av\":1.012021e+06,\"c\":20.506,\"dv\":\"5000.5\",\"h\":20.51,\"l\":20.5,\"n\":7,\"o\":20.505,\"t\":" \
+    "1684428600000,\"v\":5000,\"vw\":20.5105}"
+
+static void snapshots(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("{\"tickers\":[{\"day\":{\"c\":20.5,\"h\":20.6,\"l\":20.5,\"o\":20.6,\"v\":37216,\"t\":5},"
+              "\"min\":" MINUTE ",\"prevDay\":{\"o\":1},\"ticker\":\"BCAT\",\"updated\":1684428600000000000},"
+              "{\"ticker\":\"A\",\"min\":{\"o\":0,\"h\":0,\"l\":0,\"c\":0,\"v\":0,\"vw\":0,\"t\":0,\"n\":0}},"
+              "{\"ticker\":\"B\"},{\"ticker\":\"C\",\"min\":{}},{\"ticker\":\"D\",\"min\":null},"
+              "{\"ticker\":\"E\",\"min\":{\"t\":1684428600000,\"o\":1,\"h\":1,\"l\":2,\"c\":1,\"v\":1}},"
+              "{\"ticker\":\"F\",\"min\":{\"o\":1},\"min\":" MINUTE "}],\"status\":\"OK\",\"count\":7}"),
+        0);
+    assert_int_equal(event_n, 6);
+    assert_true(page.snapshots);
+    static const char *const names[] = {"BCAT", "A", "B", "C", "D", "F"};
+    for (size_t i = 0; i < 6; i++) {
+        const struct pgd_bar *b = &events[i].bar.bar;
+        assert_string_equal(symbols[i], names[i]);
+        if (i > 0 && i < 5) {
+            assert_int_equal(b->t, 0);
+            continue;
+        }
+        assert_int_equal(b->t, 1684428600000);
+        assert_int_equal(b->n, 7);
+        same(b->o, 20.505);
+        same(b->v, 5000.5);
+        same(b->vw, 20.5105);
+        assert_int_equal(b->flags, PGD_BAR_REST);
+    }
+    assert_string_equal(reasons[0], "the high is below the low");
+    /* rows of one kind or the other */
+    assert_int_equal(parse("{\"tickers\":[{\"ticker\":\"B\"}],\"results\":[]}"), -EBADMSG);
+    assert_int_equal(parse("{\"tickers\":[],\"ticker\":\"A\",\"results\":[" ROW "]}"), 0);
+    assert_int_equal(event_n, 1);
+    assert_int_equal(events[0].bar.bar.t, 1112331600000);
+    assert_false(page.snapshots);
+}
+
 static void trades(void **state)
 {
     (void)state;
@@ -342,10 +383,11 @@ static void every_prefix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(aggregates), cmocka_unit_test(any_order), cmocka_unit_test(empty),
-        cmocka_unit_test(grouped),    cmocka_unit_test(trades),    cmocka_unit_test(quotes),
-        cmocka_unit_test(bad_rows),   cmocka_unit_test(errors),    cmocka_unit_test(next_urls),
-        cmocka_unit_test(tickers),    cmocka_unit_test(no_bodies), cmocka_unit_test(every_prefix),
+        cmocka_unit_test(aggregates),   cmocka_unit_test(any_order), cmocka_unit_test(empty),
+        cmocka_unit_test(grouped),      cmocka_unit_test(snapshots), cmocka_unit_test(trades),
+        cmocka_unit_test(quotes),       cmocka_unit_test(bad_rows),  cmocka_unit_test(errors),
+        cmocka_unit_test(next_urls),    cmocka_unit_test(tickers),   cmocka_unit_test(no_bodies),
+        cmocka_unit_test(every_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -513,6 +513,16 @@ static void test_urls(void **state)
     assert_string_equal(url, "http://127.0.0.1:8080/v2/aggs/grouped/locale/us/market/stocks/"
                              "2023-11-15?adjusted=true&include_otc=true");
     free(url);
+    query = (struct rest_query){.kind = REST_SNAPSHOT};
+    url = rest_url(&config, &query);
+    assert_string_equal(url, "http://127.0.0.1:8080/v2/snapshot/locale/us/markets/stocks/tickers"
+                             "?include_otc=true");
+    free(url);
+    query.ticker = "AAPL,BRK.B,a+b";
+    url = rest_url(&config, &query);
+    assert_string_equal(url, "http://127.0.0.1:8080/v2/snapshot/locale/us/markets/stocks/tickers"
+                             "?include_otc=true&tickers=AAPL%2CBRK.B%2Ca%2Bb");
+    free(url);
 }
 
 static void test_ticker(void **state)
