@@ -1,7 +1,7 @@
 /* One history, four ways to its indicators: bar by bar; many bars at once; with wrong, missing and late bars
  * put right afterwards; with the engine started anew again and again, each time with another instruction set
  * and number of threads. Not one bit may differ. Random plans, odd periods, rings that wrap around, 1 to
- * 10,000 series. ENGINE=cuda puts the last three on the GPU. */
+ * 10,000 series. TEST_ENGINE=cuda puts the last three on the GPU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,7 +103,9 @@ static void make_plan(struct world *w, uint32_t names, uint32_t most)
 static struct pgk_engine *start_engine(struct world *w, const struct ref_segment *segment, bool plain)
 {
     static const char *const sets[] = {NULL, "avx512", "avx2", "base"};
-    struct pgk_engine_options options = {.kind = plain ? PGK_CPU : kind};
+    struct pgk_engine_options options = {.kind = PGK_CPU};
+    if (!plain && kind == PGK_CUDA)
+        options = ref_options();
     struct pgk_engine *engine = NULL;
     char why[256] = "";
     if (!plain && kind == PGK_CPU)
@@ -309,23 +311,24 @@ static void play(uint32_t series, uint32_t names, uint32_t most, uint64_t rows)
 static void all_ways(void **state)
 {
     (void)state;
-    static const uint32_t counts[] = {1, 2, 7, 8, 9, 16, 33, 100};
+    static const uint32_t counts[] = {1, 2, 7, 8, 9, 16, 31, 32, 33, 63, 64, 65, 100};
     const char *seconds = getenv("SECONDS");
     time_t end = time(NULL) + (seconds != NULL ? atoi(seconds) : 10);
     play(10000, 4, 7, 60);
     play(1000, 8, 9, 150);
     for (uint32_t i = 0; i < 16 || time(NULL) < end; i++) {
-        uint32_t series = counts[i % 8];
+        uint32_t series = counts[i % (sizeof counts / sizeof counts[0])];
         play(series, 1 + (uint32_t)(seed * 7 % NAMES_MAX), i % 5 == 4 ? 250 : 35, 300 + 20000 / series);
     }
-    print_message("%llu values compared\n", (unsigned long long)compared);
+    print_message("%llu values compared, %s\n", (unsigned long long)compared,
+                  kind == PGK_CUDA ? "cuda" : "cpu");
 }
 
 int main(void)
 {
-    const char *text = getenv("SEED"), *engine = getenv("ENGINE");
+    const char *text = getenv("SEED");
     seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
-    kind = engine != NULL && strcmp(engine, "cuda") == 0 ? PGK_CUDA : PGK_CPU;
+    kind = ref_options().kind;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {cmocka_unit_test(all_ways)};
     return cmocka_run_group_tests(tests, NULL, NULL);
