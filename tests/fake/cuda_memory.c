@@ -17,7 +17,7 @@ static struct memory *find(const char *p, size_t size, bool on_device)
 {
     for (struct memory *m = fake.memory; m; m = m->next) {
         const char *base = on_device ? m->device : m->host;
-        if (base && p >= base && (size_t)(p - base) <= m->size && size <= m->size - (size_t)(p - base))
+        if (base && p >= base && (size_t)(p - base) < m->size && size <= m->size - (size_t)(p - base))
             return m;
     }
     return NULL;
