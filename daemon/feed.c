@@ -195,6 +195,7 @@ struct parse_sink feed_sink(struct feed *f, enum pgd_cluster cluster)
 void feed_batch(struct feed *f, uint64_t bytes, uint64_t messages)
 {
     struct pgd_board_writer *b = &f->bus->board;
+    feed_settle_ticks(f);
     if (f->bus->trades.map.base && f->trades)
         pgd_tape_publish(&f->bus->trades.writer);
     if (f->bus->quotes.map.base && f->quotes)

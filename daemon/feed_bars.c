@@ -222,6 +222,7 @@ void feed_open_symbol(struct feed *f, struct symbol *symbol, bool hold_bars)
 
 void feed_close_symbol(struct feed *f, struct symbol *symbol)
 {
+    feed_settle_ticks(f);
     symbol->held = false;
     feed_tap_symbol(f, symbol, false);
 }

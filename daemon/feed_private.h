@@ -31,6 +31,19 @@ struct feed_mark {
     double volume[BUS_BARS_MAX];  /* of the day, as it said; NaN: unknown */
 };
 
+enum feed_tick { FEED_TRADES, FEED_QUOTES };
+
+/* A trade or quote of the stream between its arrival and the question whether it is known. */
+struct feed_pending {
+    enum feed_tick kind;
+    struct seen_key key;
+    union {
+        struct pgd_trade trade;
+        struct pgd_quote quote;
+    };
+};
+#define FEED_PENDING 8u /* a power of two: what is asked for meanwhile is there by its turn */
+
 struct feed {
     struct bus *bus;
     struct symbols *symbols;
@@ -48,6 +61,8 @@ struct feed {
     struct feed_mark *marks; /* by series */
     struct seen *live[2]; /* what the stream brought, and what REST did: trades, quotes; NULL: no such tape */
     struct seen *filled[2];
+    struct feed_pending pending[FEED_PENDING]; /* none at a batch's end */
+    uint32_t pending_in, pending_out;
 
     /* counts of the batch, added to the board at its end */
     uint64_t received, published, trades, quotes;
@@ -57,8 +72,6 @@ struct feed {
     struct journal *journal; /* NULL: none */
     bool bars_changed;
 };
-
-enum feed_tick { FEED_TRADES, FEED_QUOTES };
 
 static inline void feed_count(struct feed *f, enum pgd_counter_id id)
 {
@@ -79,5 +92,6 @@ void feed_take_bar(struct feed *f, struct symbol *symbol, const struct event *e)
 int feed_ticks_new(struct feed *f, enum feed_tick kind) __attribute__((warn_unused_result));
 void feed_take_trade(struct feed *f, struct symbol *symbol, const struct event *e);
 void feed_take_quote(struct feed *f, struct symbol *symbol, const struct event *e);
+void feed_settle_ticks(struct feed *f); /* those that are pending */
 
 #endif

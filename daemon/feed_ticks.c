@@ -130,9 +130,48 @@ static bool is_latest(const struct pgd_tape_writer *w, uint32_t symbol, int64_t 
 }
 _Static_assert(offsetof(struct pgd_trade, t) == offsetof(struct pgd_quote, t), "one place for both");
 
+/* Publishes a tick, unless it was published before. */
+static void settle(struct feed *f, const struct feed_pending *p)
+{
+    bool trade = p->kind == FEED_TRADES;
+    struct pgd_tape_writer *w = trade ? &f->bus->trades.writer : &f->bus->quotes.writer;
+    if (!(trade && p->trade.flags & PGD_VALUE) && repeated(f, p->kind, p->key)) {
+        feed_count(f, PGD_C_events_duplicate);
+        return;
+    }
+    pgd_tape_put(w, &p->trade);
+    pgd_tape_put_latest(w, trade ? p->trade.symbol : p->quote.symbol, &p->trade);
+    if (trade)
+        f->trades++;
+    else
+        f->quotes++;
+    f->published++;
+}
+
+void feed_settle_ticks(struct feed *f)
+{
+    while (f->pending_out != f->pending_in)
+        settle(f, &f->pending[f->pending_out++ % FEED_PENDING]);
+}
+
+/* Whether a tick is known lies in memory that no cache has. So it is asked for at once, and looked at when
+ * some more ticks have come or the batch ends. */
+static void await(struct feed *f, enum feed_tick kind, struct seen_key key, const void *record)
+{
+    if (f->pending_in - f->pending_out == FEED_PENDING)
+        settle(f, &f->pending[f->pending_out++ % FEED_PENDING]);
+    struct feed_pending *p = &f->pending[f->pending_in++ % FEED_PENDING];
+    p->kind = kind;
+    p->key = key;
+    memcpy(&p->trade, record, sizeof p->trade);
+    seen_prefetch(f->live[kind], key);
+    if (!seen_empty(f->filled[kind]))
+        seen_prefetch(f->filled[kind], key);
+}
+_Static_assert(sizeof(struct pgd_trade) == sizeof(struct pgd_quote), "one size for both");
+
 void feed_take_trade(struct feed *f, struct symbol *symbol, const struct event *e)
 {
-    struct pgd_tape_writer *w = &f->bus->trades.writer;
     if (!f->bus->trades.map.base) {
         feed_count(f, PGD_C_events_unwanted);
         return;
@@ -142,19 +181,11 @@ void feed_take_trade(struct feed *f, struct symbol *symbol, const struct event *
     struct feed_mark *mark = &f->marks[t.symbol];
     if (t.t > mark->trade_ns)
         mark->trade_ns = t.t;
-    if (!(t.flags & PGD_VALUE) && repeated(f, FEED_TRADES, trade_key(&t))) {
-        feed_count(f, PGD_C_events_duplicate);
-        return;
-    }
-    pgd_tape_put(w, &t);
-    pgd_tape_put_latest(w, t.symbol, &t);
-    f->trades++;
-    f->published++;
+    await(f, FEED_TRADES, trade_key(&t), &t);
 }
 
 void feed_take_quote(struct feed *f, struct symbol *symbol, const struct event *e)
 {
-    struct pgd_tape_writer *w = &f->bus->quotes.writer;
     if (!f->bus->quotes.map.base) {
         feed_count(f, PGD_C_events_unwanted);
         return;
@@ -164,14 +195,7 @@ void feed_take_quote(struct feed *f, struct symbol *symbol, const struct event *
     struct feed_mark *mark = &f->marks[q.symbol];
     if (q.t > mark->quote_ns)
         mark->quote_ns = q.t;
-    if (repeated(f, FEED_QUOTES, quote_key(&q))) {
-        feed_count(f, PGD_C_events_duplicate);
-        return;
-    }
-    pgd_tape_put(w, &q);
-    pgd_tape_put_latest(w, q.symbol, &q);
-    f->quotes++;
-    f->published++;
+    await(f, FEED_QUOTES, quote_key(&q), &q);
 }
 
 /* ------------------------------------------------------------------------------------------------ from REST
@@ -189,6 +213,7 @@ static size_t account(struct feed *f, size_t count, size_t published)
 
 size_t feed_fill_trades(struct feed *f, struct symbol *symbol, const struct pgd_trade *trades, size_t count)
 {
+    feed_settle_ticks(f);
     feed_tap_ticks(f, JOURNAL_FILL_TRADES, symbol, trades, count * sizeof *trades);
     struct pgd_tape_writer *w = &f->bus->trades.writer;
     size_t published = 0;
@@ -213,6 +238,7 @@ size_t feed_fill_trades(struct feed *f, struct symbol *symbol, const struct pgd_
 
 size_t feed_fill_quotes(struct feed *f, struct symbol *symbol, const struct pgd_quote *quotes, size_t count)
 {
+    feed_settle_ticks(f);
     feed_tap_ticks(f, JOURNAL_FILL_QUOTES, symbol, quotes, count * sizeof *quotes);
     struct pgd_tape_writer *w = &f->bus->quotes.writer;
     size_t published = 0;

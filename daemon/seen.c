@@ -2,9 +2,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/mman.h>
 
-#define LINE     64u
 #define AHEAD    8u /* keys whose places in the index are fetched before they go */
 #define KEYS_MIN 64u
 
@@ -24,6 +23,17 @@ struct seen {
     bool used;
 };
 
+/* Zeros, of pages that are taken when they are touched first, large ones where the kernel has them: places
+ * lie anywhere in it. */
+static void *take(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    (void)madvise(p, size, MADV_HUGEPAGE);
+    return p;
+}
+
 int seen_new(struct seen **ret, uint32_t keys)
 {
     struct seen *s = calloc(1, sizeof *s);
@@ -34,14 +44,12 @@ int seen_new(struct seen **ret, uint32_t keys)
         size *= 2;
     s->ring_mask = (uint32_t)(size - 1);
     s->index_mask = (uint32_t)(2 * size - 1);
-    s->ring = aligned_alloc(LINE, size * sizeof *s->ring);
-    s->index = aligned_alloc(LINE, 2 * size * sizeof *s->index);
+    s->ring = take(size * sizeof *s->ring);
+    s->index = take(2 * size * sizeof *s->index);
     if (!s->ring || !s->index) {
         seen_free(s);
         return -ENOMEM;
     }
-    memset(s->ring, 0, size * sizeof *s->ring);
-    memset(s->index, 0, 2 * size * sizeof *s->index);
     *ret = s;
     return 0;
 }
@@ -50,8 +58,10 @@ void seen_free(struct seen *s)
 {
     if (!s)
         return;
-    free(s->ring);
-    free(s->index);
+    if (s->ring)
+        (void)munmap(s->ring, (s->ring_mask + (size_t)1) * sizeof *s->ring);
+    if (s->index)
+        (void)munmap(s->index, (s->index_mask + (size_t)1) * sizeof *s->index);
     free(s);
 }
 
@@ -107,6 +117,11 @@ static void forget_oldest(struct seen *s)
         i = (i + 1) & s->index_mask;
     clear(s, i);
     oldest->a = 0;
+}
+
+void seen_prefetch(const struct seen *s, struct seen_key key)
+{
+    __builtin_prefetch(&s->index[hash_of(key) & s->index_mask], 1);
 }
 
 bool seen_has(const struct seen *s, struct seen_key key)

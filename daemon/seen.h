@@ -22,6 +22,8 @@ struct seen_key {
 int seen_new(struct seen **ret, uint32_t keys) __attribute__((warn_unused_result));
 void seen_free(struct seen *seen);
 
+/* Asks for the memory that the next question about the key will look at: it is seldom in a cache. */
+void seen_prefetch(const struct seen *seen, struct seen_key key);
 bool seen_has(const struct seen *seen, struct seen_key key);
 void seen_put(struct seen *seen, struct seen_key key);  /* also when it is there: it then counts twice */
 bool seen_take(struct seen *seen, struct seen_key key); /* removes it once: was it there? */
