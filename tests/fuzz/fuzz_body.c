@@ -63,7 +63,8 @@ static void check_kind(const uint8_t *data, size_t size, enum rest_kind kind)
     size--;
     struct page *whole = feed(text, size, gzip, size + 1, kind, &one);
     struct page *pieces = feed(text, size, gzip, piece, kind, &two);
-    check(one == two);
+    /* Of gzip that is too long and damaged, the cuts decide which is met first. */
+    check(gzip ? (one == 0) == (two == 0) : one == two);
     if (whole)
         same(whole, pieces);
     if (!gzip && size < PARSE_ITEM_MAX) {
