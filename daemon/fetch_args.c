@@ -212,7 +212,7 @@ static int add(struct fetch_args *a, struct given *g, const char *text)
 {
     struct fetch_symbol *symbol = &a->symbols[a->count];
     symbol->cluster = text[0] && text[1] == ':' ? 0 : g->cluster;
-    if (symbols_canonical(symbol->name, &symbol->cluster, text) < 0)
+    if (strcmp(text, "*") == 0 || symbols_canonical(symbol->name, &symbol->cluster, text) < 0)
         return complain(text, "not a possible symbol");
     struct fetch_symbol **node = tsearch(symbol, &g->names, by_name);
     if (!node)

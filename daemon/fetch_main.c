@@ -34,6 +34,7 @@ struct run {
     struct fetch_show show;
     uv_signal_t signals[2];
     uv_timer_t timer;
+    uv_work_t trim;
     char log[512]; /* the last of the log, of any thread */
     pthread_mutex_t log_lock;
     int interrupted; /* the signal */
@@ -204,6 +205,11 @@ static void open_cache(struct run *run)
         complain(directory, r == -ENOENT ? "no place known for the cache: nothing is kept" : strerror(-r), 0);
         return;
     }
+}
+
+static void trim_work(uv_work_t *work)
+{
+    struct run *run = work->data;
     cache_trim(run->cache); /* so that it knows how large it is */
 }
 
@@ -220,6 +226,9 @@ static int open_loop(struct run *run)
     }
     uv_timer_init(&run->loop, &run->timer);
     run->timer.data = run;
+    run->trim.data = run;
+    if (run->cache)
+        uv_queue_work(&run->loop, &run->trim, trim_work, NULL);
     return uv_timer_start(&run->timer, on_timer, SHOW_MS, SHOW_MS);
 }
 

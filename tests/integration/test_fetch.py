@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import BUILD, KEY, Place, check, main, to_yaml, until  # noqa: E402
@@ -237,7 +238,7 @@ def mistakes():
         day = ("--from", "2026-07-14", "--to", "2026-07-15")
         for words, why in (((), "which symbols"), (("AAPL",), "since when"), (("AAPL", "--from", "2026-02-30"), "2026-02-30: no time"),
                            (("AAPL", "--from", "soon"), "soon: no time"), (("AAPL", "--from", "2026-07-14", "--to", "2026-07-13"), "before --from"),
-                           (("AAPL", "--from", "2090-01-01"), "nothing is over"), (("A,B", *day), "not a possible symbol"),
+                           (("AAPL", "--from", "2090-01-01"), "nothing is over"), (("A,B", *day), "not a possible symbol"), (("*", *day), "not a possible symbol"),
                            (("AAPL", *day, "--timespan", "week"), "no such timespan"), (("AAPL", *day, "--columns", "t,foo"), "foo"),
                            (("AAPL", *day, "--columns", "t,t"), "t: given twice"), (("AAPL", *day, "--columns", ","), "columns: none given"),
                            (("AAPL", *day, "--columns", "t,symbol"), "always the first"), (("AAPL", *day, "--indicators", "sma_0"), "sma_0"),
@@ -290,6 +291,51 @@ def many_symbols_a_free_key():
         check(len(r.stdout.splitlines()) > 100000, "%d rows" % len(r.stdout.splitlines()))
 
 
+def imports_serve():
+    with Place() as place:
+        f = Fetch(place)
+        words = ("--from", "2026-06-01", "--to", "2026-06-30", "--columns", "t,o,h,l,c,v,n")
+        want = Fetch(place, cache="other", sim=f.sim)("AAPL", *words)
+        bars = truth(f.sim, "AAPL", ms(2026, 6, 1, 4), ms(2026, 7, 1, 4))
+
+        def put(factor):
+            path = place.folder / "minute_aggs.csv"
+            with open(path, "w") as file:
+                file.write("ticker,volume,open,close,high,low,window_start,transactions\n")
+                for b in bars:
+                    x = factor if b["t"] < ms(2026, 6, 10, 4) else 1
+                    file.write("AAPL,%r,%r,%r,%r,%r,%d,%d\n" % (b["v"], x * b["o"], x * b["c"], x * b["h"], x * b["l"], b["t"] * 10**6, b["n"]))
+            r = subprocess.run([BUILD / "polyctl", "import", "--config", f.config, path], capture_output=True, text=True)
+            check(r.returncode == 0, r.stdout.strip())
+
+        put(1)
+        r, asked = f.asks("AAPL", *words)
+        check(asked <= 1 and r.stdout == want.stdout, "flat files serve: %d requests, for a holiday that they do not tell" % asked)
+        for path in files(f.cache):
+            path.unlink()
+        put(2)  # a split on the 10th
+        r, asked = f.asks("AAPL", *words)
+        check(asked >= 1 and r.stdout == want.stdout, "not with a split among them: %d requests" % asked)
+
+
+def a_reader_who_takes_his_time():
+    with Place() as place:
+        f = Fetch(place, connections=2)
+        symbols = ["SIM%04d" % i for i in range(1, 21)]
+        words = (*symbols, "--from", "2026-01-05", "--to", "2026-07-15", "--columns", "t,o,h,l,c")
+        p = subprocess.Popen(f.argv(*words), env=f.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        count = lambda: len([x for x in files(f.cache)])
+        until(lambda: count() >= 8, "files in the cache")
+        last, same = -1, 0
+        while same < 8:
+            same, last = (same + 1, last) if count() == last else (0, count())
+            time.sleep(0.1)
+        check(last < 20 * 7, "nobody reads: %d files, and no more are fetched" % last)
+        out, err = p.communicate(timeout=60)
+        check(p.returncode == 0 and len(files(f.cache)) > last, "somebody does: " + err.strip())
+        check(out == f(*words).stdout, "the same table")
+
+
 def whole_days_of_the_market():
     with Place() as place:
         f = Fetch(place)
@@ -322,4 +368,4 @@ def whole_days_of_the_market():
 if __name__ == "__main__":
     main(the_truth_with_indicators, timespans_and_clusters, what_is_missing_is_asked_for, a_rewritten_past, interrupted_and_resumed,
          trouble_on_the_way, failures_are_named, mistakes, progress, many_symbols_a_free_key,
-         whole_days_of_the_market)
+         imports_serve, a_reader_who_takes_his_time, whole_days_of_the_market)
