@@ -253,7 +253,9 @@ static void write_page(struct sheet *sheet, struct page *page)
 {
     for (unsigned i = 0; i < page->count && sheet->error == 0; i++)
         sheet->error = write_all(sheet->fd, page->text[i], page->length[i]);
+    pthread_mutex_lock(&sheet->lock); /* a thread that comes late to its job still looks */
     page->count = 0;
+    pthread_mutex_unlock(&sheet->lock);
 }
 
 int sheet_take(void *user, const struct pgk_history_rows *rows)

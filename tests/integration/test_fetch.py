@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(__file__))
 from harness import BUILD, KEY, Place, check, main, to_yaml, until  # noqa: E402
@@ -23,7 +24,7 @@ class Fetch:
     """An exchange, a configuration with a cache of its own, and polyctl fetch over TLS."""
 
     def __init__(self, place, *options, cache="cache", sim=None, **rest):
-        self.place = place
+        self.place, self.looks = place, 0
         self.sim = sim or place.sim("--seed", 7, "--start", START, "--symbols", 20, *options)
         self.cache = place.folder / cache
         self.config = place.folder / ("fetch-%s.yaml" % cache)
@@ -44,6 +45,12 @@ class Fetch:
         check(r.returncode == code, "%s: exit %d %s" % (" ".join(map(str, words[:8])), code, r.stderr.strip().splitlines()[-1:]) if
               r.returncode == code else "exit %d, not %d: %s" % (r.returncode, code, r.stderr))
         return r
+
+    def sent(self):
+        """Requests that the exchange has seen, but for these."""
+        self.looks += 1
+        with urllib.request.urlopen(self.sim.http + "/sim/stats", timeout=30) as answer:
+            return json.loads(answer.read())["requests"] - self.looks
 
     def asks(self, *words, **kw):
         """The run, and how many requests it says it made."""
@@ -195,6 +202,23 @@ def interrupted_and_resumed():
         check(asked < whole, "with %d requests instead of %d" % (asked, whole))
 
 
+def interrupted_between_pages():
+    with Place() as place:
+        f = Fetch(place, requests_per_minute=1000)
+        g = Fetch(place, cache="other", sim=f.sim, requests_per_minute=1000)
+        words = ("AAPL", "--from", "2025-10-01", "--to", "2026-07-15", "--columns", "t,c")
+        want, whole = g.asks(*words)
+        f.sim.ask("scenario", "request 4-: delay 5000")
+        before = f.sent()
+        p = subprocess.Popen(f.argv(*words), env=f.env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        until(lambda: f.sent() >= before + 4, "three pages, and the question for a fourth")
+        p.send_signal(signal.SIGINT)
+        check(p.wait(60) == 130 and files(f.cache), "interrupted between two pages: " + p.stderr.read())
+        f.sim.ask("scenario", name="none")
+        got, asked = f.asks(*words)
+        check(got.stdout == want.stdout and asked <= whole - 2, "what had come is kept: %d requests instead of %d" % (asked, whole))
+
+
 def trouble_on_the_way():
     with Place() as place:
         f = Fetch(place)
@@ -294,28 +318,29 @@ def many_symbols_a_free_key():
 def imports_serve():
     with Place() as place:
         f = Fetch(place)
-        words = ("--from", "2026-06-01", "--to", "2026-06-30", "--columns", "t,o,h,l,c,v,n")
+        words = ("--from", "2026-05-26", "--to", "2026-06-18", "--columns", "t,o,h,l,c,v,n")
         want = Fetch(place, cache="other", sim=f.sim)("AAPL", *words)
-        bars = truth(f.sim, "AAPL", ms(2026, 6, 1, 4), ms(2026, 7, 1, 4))
+        bars = truth(f.sim, "AAPL", ms(2026, 5, 26, 4), ms(2026, 6, 19, 4))
 
-        def put(factor):
+        def put(factor, day):
             path = place.folder / "minute_aggs.csv"
             with open(path, "w") as file:
                 file.write("ticker,volume,open,close,high,low,window_start,transactions\n")
                 for b in bars:
-                    x = factor if b["t"] < ms(2026, 6, 10, 4) else 1
+                    x = factor if b["t"] < ms(2026, 6, day, 4) else 1
                     file.write("AAPL,%r,%r,%r,%r,%r,%d,%d\n" % (b["v"], x * b["o"], x * b["c"], x * b["h"], x * b["l"], b["t"] * 10**6, b["n"]))
             r = subprocess.run([BUILD / "polyctl", "import", "--config", f.config, path], capture_output=True, text=True)
             check(r.returncode == 0, r.stdout.strip())
 
-        put(1)
+        put(1, 1)
         r, asked = f.asks("AAPL", *words)
-        check(asked <= 1 and r.stdout == want.stdout, "flat files serve: %d requests, for a holiday that they do not tell" % asked)
-        for path in files(f.cache):
-            path.unlink()
-        put(2)  # a split on the 10th
-        r, asked = f.asks("AAPL", *words)
-        check(asked >= 1 and r.stdout == want.stdout, "not with a split among them: %d requests" % asked)
+        check(asked == 0 and r.stdout == want.stdout, "flat files serve, nothing is asked for")
+        for day in 10, 15, 1:  # a split in the midst of a week, after one, and between two months
+            for path in files(f.cache):
+                path.unlink()
+            put(2, day)
+            r, asked = f.asks("AAPL", *words)
+            check(asked >= 1 and r.stdout == want.stdout, "not with a split among them: %d requests" % asked)
 
 
 def a_reader_who_takes_his_time():
@@ -366,6 +391,6 @@ def whole_days_of_the_market():
 
 
 if __name__ == "__main__":
-    main(the_truth_with_indicators, timespans_and_clusters, what_is_missing_is_asked_for, a_rewritten_past, interrupted_and_resumed,
+    main(the_truth_with_indicators, timespans_and_clusters, what_is_missing_is_asked_for, a_rewritten_past, interrupted_and_resumed, interrupted_between_pages,
          trouble_on_the_way, failures_are_named, mistakes, progress, many_symbols_a_free_key,
          imports_serve, a_reader_who_takes_his_time, whole_days_of_the_market)
