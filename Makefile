@@ -275,14 +275,16 @@ check-gpu:
 	@$(PYTHON) tests/run --sum $(TALLY)-gpu
 
 # Ours, the reference of the same run, and the ratio, as JSON lines on stdout; what the compiler says goes to stderr.
-.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest bench-journal
-bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest bench-journal
+.PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest bench-fetch bench-journal
+bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest bench-fetch bench-journal
 bench-build:
 	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
 bench-ring bench-parse bench-attach bench-cache: bench-%: bench-build
 	@$(B)/tests/bench/bench_$*
 bench-engine: bench-build
 	@$(B)/polyctl bench engine --json
+bench-fetch: bench-build
+	@BUILD=$(B) $(PYTHON) tests/bench/fetch.py
 bench-rest: bench-build
 	@BUILD=$(B) $(PYTHON) tests/bench/rest.py
 bench-feed: bench-build
