@@ -9,6 +9,7 @@
 #include "engines.h"
 
 #define SAMPLES_MIN 3u
+#define THREADS_MAX 64 /* as engine.threads of the configuration */
 
 double bench_now_s(void)
 {
@@ -72,6 +73,10 @@ int verb_bench(const struct args *args)
         return EXIT_USAGE;
     if (ns >= 0)
         bench.seconds = (double)ns / 1e9;
+    int64_t threads = args_count(args, OPT_THREADS, 1, THREADS_MAX);
+    if (threads < 0)
+        return EXIT_USAGE;
+    bench.threads = (uint32_t)threads;
     int code = engine_plan_or(args, ENGINE_NINE, &plan);
     if (code != EXIT_OK)
         return code;

@@ -9,6 +9,7 @@ struct bench {
     struct out out;
     const struct pgk_plan *plan;
     double seconds; /* that each figure is measured for */
+    uint32_t threads;
 };
 
 #define SAMPLES_MAX 4096u

@@ -79,7 +79,8 @@ static void world_fini(struct world *w)
 static int world_init(struct world *w, struct bench *bench, enum pgk_kind kind, const char *isa,
                       uint32_t series, uint32_t rows, uint32_t capacity, char why[ENGINE_WHY_SIZE])
 {
-    const struct pgk_engine_options options = {.kind = kind, .isa = isa, .cuda_tasks = 1};
+    const struct pgk_engine_options options = {
+        .kind = kind, .threads = bench->threads, .isa = isa, .cuda_tasks = 1};
     uint32_t least = pgk_plan_capacity(bench->plan);
     *w = (struct world){.bench = bench, .kind = kind};
     int rc = pgk_engine_new(&w->engine, bench->plan, &options, why, ENGINE_WHY_SIZE);
@@ -291,7 +292,7 @@ static int revision(struct bench *bench, const char *name)
 static int introduce(struct bench *bench, const char *name, enum pgk_kind kind, bool *ret)
 {
     struct pgk_engine *engine = NULL;
-    const struct pgk_engine_options options = {.kind = kind};
+    const struct pgk_engine_options options = {.kind = kind, .threads = bench->threads};
     char why[ENGINE_WHY_SIZE] = "";
     *ret = pgk_engine_new(&engine, bench->plan, &options, why, sizeof why) == 0;
     pgk_engine_free(engine);

@@ -38,8 +38,10 @@ def cpu():
     rows = rows_of(out)
     assert [name for name in rows if name not in ISAS] == CPU, list(rows)
     assert "engine_many_base" in rows and "cpu (" in rows["cpu"]["note"]
-    code, out, err = bench("engine", "--engine", "cpu", "--seconds", "0", "--json", "--indicators", "sma_200")
-    assert (code, err) == (0, "") and "4000 rows" in rows_of(out)["engine_revision"]["note"], (code, err)
+    code, out, err = bench("engine", "--engine", "cpu", "--seconds", "0", "--json", "--indicators", "sma_200", "--threads", "3")
+    rows = rows_of(out)
+    assert (code, err) == (0, "") and "4000 rows" in rows["engine_revision"]["note"], (code, err)
+    assert ", 3 threads)" in rows["cpu"]["note"], rows["cpu"]
 
 
 def cuda():
@@ -74,6 +76,7 @@ def table():
 def mistakes():
     for words, reason in (([], "of what: engine"), (["ring"], "one thing to measure: engine"), (["engine", "more"], "one thing"),
                           (["engine", "--seconds", "x"], "not a number of seconds: x"), (["engine", "--seconds", "-1"], "not a number"),
+                          (["engine", "--threads", "65"], "not a number from 0 to 64"), (["engine", "--threads", "-1"], "not a number"),
                           (["engine", "--engine", "gpu"], "no such engine"), (["engine", "--indicators", "nope"], "unknown"),
                           (["engine", "--indicators", ","], "none given"), (["engine", "--stream"], "no such option here")):
         code, out, err = bench(*words)
