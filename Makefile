@@ -279,12 +279,15 @@ check-gpu:
 bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest bench-fetch bench-journal
 bench-build:
 	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
-bench-ring bench-parse bench-attach bench-cache: bench-%: bench-build
+bench-ring bench-parse bench-attach: bench-%: bench-build
 	@$(B)/tests/bench/bench_$*
 bench-engine: bench-build
 	@$(B)/polyctl bench engine --json
 bench-fetch: bench-build
 	@BUILD=$(B) $(PYTHON) tests/bench/fetch.py
+bench-cache: bench-build
+	@$(B)/tests/bench/bench_cache
+	@BUILD=$(B) $(PYTHON) tests/bench/cache.py
 bench-rest: bench-build
 	@BUILD=$(B) $(PYTHON) tests/bench/rest.py
 bench-feed: bench-build

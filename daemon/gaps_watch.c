@@ -106,13 +106,15 @@ static void on_show(void *user, uint32_t row, const struct pgd_gap *g)
 {
     struct gaps_watch *w = user;
     pgd_board_set_gap(&w->bus->board, row, g);
-    if (w->loading || g->id == 0)
+    if (w->loading)
+        return;
+    pgd_count_set(&w->bus->board, PGD_C_gaps_open, gaps_alive(w->gaps));
+    if (g->id == 0) /* it was none after all */
         return;
     if (g->state == PGD_GAP_OPEN)
         show_opened(w, g);
     else if (g->state != PGD_GAP_FILLING)
         show_over(w, g);
-    pgd_count_set(&w->bus->board, PGD_C_gaps_open, gaps_alive(w->gaps));
 }
 
 /* -------------------------------------------------------------------------------------------------------

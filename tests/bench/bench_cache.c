@@ -5,7 +5,8 @@
  *   restart  likewise, until the last row has its indicators; reference: 2 s
  *   keep     cache_store of every symbol's rows into new files; reference: write and rename of as many bytes
  *
- * With an argument it only fills that folder, for tests/bench/cache.py. */
+ * With a folder and the URL of a REST server it only fills that folder as that server's cache, for
+ * tests/bench/cache.py. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -77,7 +78,7 @@ static void report(const char *name, double ours, double reference, const char *
 
 static void name_of(char ret[16], unsigned i)
 {
-    snprintf(ret, 16, "SIM%05u", i);
+    snprintf(ret, 16, "SIM%04u", i + 1); /* as the stand-in calls its own */
 }
 
 /* ---------------------------------------------------------------------------------------------------- files

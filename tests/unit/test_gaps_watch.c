@@ -165,6 +165,7 @@ static void test_wanted_covered_refused_unwanted(void **state)
     gaps_watch_refused(w.watch, w.aapl, PGD_BARS_1S); /* never streamed: no hole */
     assert_int_equal(only(&w, w.aapl, PGD_BARS_1S).id, 0);
     assert_int_equal(fixture_counter(&w.f, PGD_C_gaps_opened), 0);
+    assert_int_equal(fixture_counter(&w.f, PGD_C_gaps_open), 0);
     trade(&w, "AAPL", w.base, 1);
     gaps_watch_lost(w.watch, w.aapl, PGD_TRADES, false);
     gaps_watch_unwanted(w.watch, w.aapl, PGD_TRADES);
