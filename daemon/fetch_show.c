@@ -8,7 +8,7 @@
 
 #define BAR_WIDTH 12
 #define RATE_NS   500000000.0 /* measured so often */
-#define RATE_S    20.0        /* and forgotten after so long */
+#define RATE_S    8.0         /* and forgotten after so long */
 
 static void clear(struct fetch_show *show)
 {
@@ -69,14 +69,18 @@ void fetch_show_progress(struct fetch_show *show, uint64_t now_ns)
     char bar[BAR_WIDTH + 1], rows[24], speed[24], left[24] = "?", line[256];
     struct fetch_progress p = fetch_progress(show->fetch);
     struct winsize window = {0};
+    double seconds = (double)(now_ns - show->began_ns) / 1e9;
     if (!show->terminal)
         return;
     measure(show, p.share, now_ns);
     bar_text(bar, p.share);
     count_text(rows, sizeof rows, (double)p.rows);
-    count_text(speed, sizeof speed, (double)p.rows / ((double)(now_ns - show->began_ns) / 1e9));
-    if (show->rate > 0)
-        duration_text(left, sizeof left, (1 - p.share) / show->rate);
+    count_text(speed, sizeof speed, seconds > 0 ? (double)p.rows / seconds : 0);
+    if (show->rate > 0 &&
+        p.share > 0) { /* what was in the cache went fast: the slower of all and of lately */
+        double by_all = seconds * (1 - p.share) / p.share, by_rate = (1 - p.share) / show->rate;
+        duration_text(left, sizeof left, by_all > by_rate ? by_all : by_rate);
+    }
     const char *what = show->waits ? ", waiting (429): " : p.symbol ? ": " : "";
     int n = snprintf(line, sizeof line,
                      "[%s] %3.0f%% %zu/%zu symbols, %s rows, %s/s, %" PRIu64 " requests, ETA %s%s%.24s", bar,

@@ -16,7 +16,7 @@ struct fetch_show {
     bool quiet;
     bool line; /* a progress line stands there */
     uint64_t began_ns;
-    /* The rate at which the work gets done, of the last half minute or so. */
+    /* The rate at which the work gets done, of the last seconds. */
     uint64_t rate_ns;
     double rate_share;
     double rate; /* of the whole, a second; 0: not known yet */
