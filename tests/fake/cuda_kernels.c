@@ -48,10 +48,22 @@ static void run_sweep(void **args, const struct fake_launch *launch)
 
 #define EXPORTED __attribute__((visibility("default")))
 
-/* A GPU's measure of its link means nothing here. */
+/* How fast means nothing here; which lines are read and written does. */
 static void run_floor(void **args, const struct fake_launch *launch)
 {
-    (void)args, (void)launch;
+    const struct pgk_gpu_segment *seg = args[0];
+    const uint32_t *unit_words = args[1];
+    const uint64_t *series = args[2], *rows = args[3];
+    (void)launch;
+    for (uint64_t s = 0; s < *series; s++)
+        for (uint64_t row = 0; row < *rows; row++) {
+            uint64_t bar = seg->bars + s * seg->rows_stride + row * seg->bar_stride, sum = 0;
+            uint64_t unit = seg->units + s * seg->rows_stride + row * seg->unit_stride;
+            for (uint64_t i = 0; i < PGD_LINE / 8; i++)
+                sum += pgk_sys_load(bar + i * 8);
+            for (uint64_t i = 0; i < *unit_words; i++)
+                pgk_sys_store(unit + i * 8, sum);
+        }
 }
 
 extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_sweep, fake_kernel_pgk_floor;

@@ -533,6 +533,48 @@ static void threads_are_named(void **state)
     pgk_plan_free(plan);
 }
 
+/* Every unit of the rows named is written, no other and no bar; and after that all is computed again as if
+ * nothing had been. */
+static void floor_moves(void **state)
+{
+    (void)state;
+    enum { rows = 40, from = 7, series = 3 };
+    struct world *w = world_new(NULL, 0, 64, rows);
+    struct ref_segment other;
+    ref_segment_init(&other, w->plan, series, 64, 16, false);
+    struct pgk_engine *engine = ref_engine(w->plan, &other);
+    struct pgk_change changes[series];
+    for (uint32_t s = 0; s < series; s++) {
+        ref_open(&other, s, PGD_SESSION_US);
+        for (uint64_t i = 0; i < rows; i++)
+            (void)ref_append(&other, s, &w->bars[i]);
+        changes[s] = (struct pgk_change){.series = s, .from = from, .end = rows};
+    }
+    for (int how = PGK_FLOOR_PLAIN; how <= PGK_FLOOR_PAST; how++) {
+        int rc = pgk_engine_floor(engine, 0, changes, series, (enum pgk_floor)how);
+        assert_true(rc == 0 || (rc == -ENOTSUP && how == PGK_FLOOR_PAST));
+        for (uint32_t s = 0; s < series; s++)
+            for (uint64_t i = 0; i < rows; i++) {
+                assert_memory_equal(ref_bar(&other, s, i), &w->bars[i], PGD_BAR_META);
+                assert_int_equal(ref_unit(&other, s, i)[15] != 0, i >= from);
+            }
+    }
+    for (uint32_t s = 0; s < series; s++)
+        changes[s].from = 0;
+    assert_int_equal(pgk_engine_compute(engine, 0, changes, series), 0);
+    for (uint32_t s = 0; s < series; s++)
+        for (uint64_t i = 0; i < rows; i++)
+            assert_memory_equal(ref_unit(&other, s, i) + 1, ref_unit(&w->segment, 0, i) + 1,
+                                w->segment.geo.columns * sizeof(double));
+    changes[2].series = series;
+    assert_int_equal(pgk_engine_floor(engine, 0, changes, series, PGK_FLOOR_PLAIN), -EINVAL);
+    assert_int_equal(pgk_engine_floor(engine, 0, changes, 0, PGK_FLOOR_PLAIN), -EINVAL);
+    assert_int_equal(pgk_engine_floor(engine, 1, changes, 1, PGK_FLOOR_PLAIN), -EINVAL);
+    pgk_engine_free(engine);
+    ref_segment_fini(&other);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +600,7 @@ int main(void)
         cmocka_unit_test(recover_without_states_wrapped),
         cmocka_unit_test(recover_empty),
         cmocka_unit_test(threads_are_named),
+        cmocka_unit_test(floor_moves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
