@@ -40,14 +40,15 @@ endif
 ifeq ($(V),cross)
 CC := aarch64-linux-gnu-gcc
 AR := aarch64-linux-gnu-ar
-PKG_CONFIG := env PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
+PKG_CONFIG := env PKG_CONFIG_PATH= PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig pkg-config
 endif
 LDFLAGS_ALL := $(LDOPT) -Wl,-z,relro,-z,now $(LDFLAGS)
 
 pc = $(shell $(PKG_CONFIG) $(1) $(2) 2>/dev/null)
 DAEMON_PKGS := libuv libcurl jansson libcyaml yaml-0.1 libsystemd libxxhash zlib
 SIM_PKGS    := libuv jansson openssl zlib
-# gzip bodies are inflated by ISA-L where there is one (ISAL= goes without), by zlib elsewhere.
+# gzip bodies are inflated by ISA-L where there is one (ISAL= goes without), by zlib elsewhere; V=cross looks for the target's, which
+# Debian cannot install beside the host's.
 ISAL ?= $(shell $(PKG_CONFIG) --exists libisal 2>/dev/null && echo yes)
 DAEMON_PKGS += $(if $(ISAL),libisal,zlib)
 DAEMON_CF := $(if $(ISAL),-DHAVE_ISAL) $(call pc,--cflags,$(DAEMON_PKGS))

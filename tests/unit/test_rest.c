@@ -38,6 +38,7 @@ static struct {
     unsigned errors;
     unsigned denied;
     unsigned throttled;
+    unsigned workers_failed;
     unsigned refused;
     long refused_status;
     unsigned ended;
@@ -51,6 +52,7 @@ static void on_count(void *user, const char *what, uint64_t add)
     w.errors += strcmp(what, "rest_errors") == 0 ? (unsigned)add : 0;
     w.denied += strcmp(what, "rest_denied") == 0 ? (unsigned)add : 0;
     w.throttled += strcmp(what, "rest_throttled") == 0 ? (unsigned)add : 0;
+    w.workers_failed += strcmp(what, "rest_workers_failed") == 0 ? (unsigned)add : 0;
 }
 
 static void on_refused(void *user, long status, const char *message)
@@ -249,6 +251,45 @@ static void test_retries(void **state)
     assert_int_equal(peer_said(&w.peer, "/steal"), 0);
     ask = get("AFTER", 0);
     assert_int_equal(ask.done.error, 0);
+    close_world();
+}
+
+static uint32_t failing; /* workers that are yet to fail */
+
+/* In a worker's thread. */
+static bool on_fault(void *rest)
+{
+    (void)rest;
+    uint32_t left = __atomic_load_n(&failing, __ATOMIC_RELAXED);
+    return left &&
+           __atomic_compare_exchange_n(&failing, &left, left - 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* The page of a worker that fails is asked for again, and nothing of it comes twice. */
+static void test_failing_workers(void **state)
+{
+    (void)state;
+    open_world("plain");
+    const struct rest_hooks hooks = {on_count, on_refused, NULL, on_fault};
+    assert_int_equal(rest_new(&w.rest, &w.loop, w.http, &w.config, w.secret, &hooks), 0);
+    for (uint32_t n = 1; n < 4; n++) {
+        __atomic_store_n(&failing, n, __ATOMIC_RELAXED);
+        w.requests = w.errors = w.workers_failed = 0;
+        struct ask ask = get("GOOD", 0);
+        assert_int_equal(ask.done.error, 0);
+        assert_int_equal(ask.rows, 300);
+        assert_int_equal(ask.done.rows, 300);
+        assert_int_equal(w.workers_failed, n);
+        assert_int_equal(w.errors, n);
+        assert_int_equal(w.requests, 3 + n);
+    }
+    __atomic_store_n(&failing, UINT32_MAX, __ATOMIC_RELAXED); /* for good: it is told, not tried for ever */
+    struct ask ask = get("GOOD", 0);
+    assert_int_equal(ask.done.error, -EIO);
+    assert_int_equal(ask.rows, 0);
+    assert_string_equal(ask.message, "a worker failed");
+    __atomic_store_n(&failing, 0, __ATOMIC_RELAXED);
+    assert_int_equal(get("GOOD", 0).rows, 300);
     close_world();
 }
 
@@ -548,10 +589,19 @@ int main(void)
     (void)unsetenv("ALL_PROXY");
     (void)log_level_set("error");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),     cmocka_unit_test(test_ticker),  cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_retries),  cmocka_unit_test(test_refused), cmocka_unit_test(test_throttled),
-        cmocka_unit_test(test_next_url), cmocka_unit_test(test_lies),    cmocka_unit_test(test_order),
-        cmocka_unit_test(test_budget),   cmocka_unit_test(test_check),   cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_ticker),
+        cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_retries),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_throttled),
+        cmocka_unit_test(test_next_url),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_budget),
+        cmocka_unit_test(test_check),
+        cmocka_unit_test(test_ended),
+        cmocka_unit_test(test_failing_workers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
