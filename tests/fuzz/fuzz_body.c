@@ -48,6 +48,13 @@ static void same(const struct page *a, const struct page *b)
         check(a->bad[i].reason == b->bad[i].reason && a->bad[i].count == b->bad[i].count);
     check(a->envelope.rows == b->envelope.rows && a->envelope.bad_rows == b->envelope.bad_rows);
     check(a->envelope.count == b->envelope.count);
+    check(a->least == b->least && a->most == b->most);
+    int64_t least = INT64_MAX, most = INT64_MIN;
+    for (size_t i = 0; i < a->count; i++) {
+        least = a->bars[i].t < least ? a->bars[i].t : least;
+        most = a->bars[i].t > most ? a->bars[i].t : most;
+    }
+    check(a->least == least && a->most == most);
     same_text(a->envelope.status, b->envelope.status);
     same_text(a->envelope.message, b->envelope.message);
     same_text(a->envelope.ticker, b->envelope.ticker);
@@ -71,6 +78,7 @@ static void check_kind(const uint8_t *data, size_t size, enum rest_kind kind)
         struct page *page = page_new(kind);
         check(page != NULL);
         struct parse_sink sink = page_sink(page);
+        sink.room = NULL; /* an event for each bar, none put straight into the page */
         three = parse_rest(text, size, &page->envelope, &sink);
         check(three == one);
         /* Results before the ticker are looked at later in a whole: their kind is told the same. */
