@@ -54,7 +54,7 @@ def watched(d, minutes):
 
 def a_snapshot_for_all():
     with Place() as place:
-        sim = place.sim("--seed", 7, "--speed", 12, "--start", START, "--symbols", 20)
+        sim = place.sim("--seed", 7, "--speed", 24, "--start", START, "--symbols", 20)
         d = daemon(place, sim)
         requests, bars = watched(d, 4)
         check(requests < bars, "%d requests brought %d bars" % (requests, bars))
@@ -89,7 +89,7 @@ def seconds_too():
 
 def a_plan_without():
     with Place() as place:
-        sim = place.sim("--seed", 7, "--speed", 12, "--start", START, "--symbols", 20)
+        sim = place.sim("--seed", 7, "--speed", 24, "--start", START, "--symbols", 20)
         sim.ask("scenario", "request 1- /v2/snapshot: status 403 json")
         d = daemon(place, sim)
         requests, bars = watched(d, 3)
@@ -102,7 +102,7 @@ def a_plan_without():
 
 def trouble():
     with Place() as place:
-        sim = place.sim("--seed", 7, "--speed", 12, "--start", START, "--symbols", 20)
+        sim = place.sim("--seed", 7, "--speed", 24, "--start", START, "--symbols", 20)
         d = daemon(place, sim)
         sim.ask("scenario", "request 1/3 /v2/snapshot: status 503 html\nrequest 2/5 /v2/snapshot: truncate\n"
                             "request 3/7: drop\nrequest 5/11 /v2/snapshot: no-results\n")
