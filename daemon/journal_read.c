@@ -153,6 +153,11 @@ uint64_t journal_reader_size(const struct journal_reader *r)
     return r->size;
 }
 
+uint64_t journal_reader_seq(const struct journal_reader *r)
+{
+    return r->seq;
+}
+
 void journal_reader_skip(struct journal_reader *r, int64_t t_ns)
 {
     r->skip_ns = t_ns;

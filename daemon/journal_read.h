@@ -42,6 +42,8 @@ void journal_reader_close(struct journal_reader *reader);
 const struct journal_file *journal_reader_file(const struct journal_reader *reader);
 const char *journal_reader_name(const struct journal_reader *reader);
 uint64_t journal_reader_size(const struct journal_reader *reader);
+/* The number of the record after those handed out or passed over. */
+uint64_t journal_reader_seq(const struct journal_reader *reader);
 
 /* 1: a record; 0: the end; -EIO, -ENOMEM, with a line in err. */
 int journal_reader_next(struct journal_reader *reader, struct journal_item *ret, char *err, size_t err_size)

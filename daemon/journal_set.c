@@ -124,6 +124,13 @@ int journal_set_open(struct journal_set **ret, char *const *paths, size_t count,
         return r;
     }
     qsort(s->members, s->count, sizeof *s->members, by_number);
+    for (size_t i = 1; i < s->count; i++)
+        if (by_number(&s->members[i - 1], &s->members[i]) == 0) {
+            snprintf(err, err_size, "%s and %s are the same file of the journal: give it once",
+                     s->members[i - 1].path, s->members[i].path);
+            journal_set_close(s);
+            return -EINVAL;
+        }
     *ret = s;
     return 0;
 }
@@ -199,8 +206,8 @@ int journal_set_next_file(struct journal_set *s, const struct journal_reader **r
 int journal_set_next_in(struct journal_set *s, struct journal_item *ret, char *err, size_t err_size)
 {
     int r = s->reader ? journal_reader_next(s->reader, ret, err, err_size) : 0;
-    if (r == 1)
-        s->seq = ret->seq + 1;
+    if (s->reader && r >= 0)
+        s->seq = journal_reader_seq(s->reader);
     return r;
 }
 

@@ -76,7 +76,8 @@ struct arguments {
     bool print;
     bool replay;
     bool journal_check;
-    bool configured; /* --config was given */
+    bool configured;     /* --config was given */
+    const char *replays; /* an option given that only a replay knows */
     char *instance;
     struct replay_options options;
 };
@@ -90,18 +91,23 @@ static int parse_replay(struct arguments *a, int option, char *value)
         a->replay = true;
         break;
     case OPT_SPEED:
+        a->replays = "--speed";
         r = replay_speed(&a->options.speed, value);
         break;
     case OPT_FROM:
+        a->replays = "--from";
         r = replay_time(&a->options.from_ns, value);
         break;
     case OPT_TO:
+        a->replays = "--to";
         r = replay_time(&a->options.to_ns, value);
         break;
     case OPT_WARM:
+        a->replays = "--warm";
         a->options.warm = true;
         break;
     case OPT_STAY:
+        a->replays = "--stay";
         a->options.stay = true;
         break;
     case OPT_INSTANCE:
@@ -118,6 +124,18 @@ static int parse_replay(struct arguments *a, int option, char *value)
                 : option == OPT_INSTANCE ? "name for an instance"
                                          : "time: 2026-11-25T14:30:00 (UTC), or a number since 1970");
     return r;
+}
+
+/* Options that cannot be had together. 0, or -EINVAL: said. */
+static int check_replay(const struct arguments *a)
+{
+    if (a->replays && !a->replay)
+        fprintf(stderr, "polygond: %s is for --replay\n", a->replays);
+    else if (a->options.from_ns > a->options.to_ns)
+        fputs("polygond: --to is before --from\n", stderr);
+    else
+        return 0;
+    return -EINVAL;
 }
 
 /* Returns -1 to go on, else the exit code. */
@@ -158,6 +176,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
                 return APP_USAGE;
         }
     }
+    if (check_replay(a) < 0)
+        return APP_USAGE;
     int operands = argc - optind;
     a->options.paths = argv + optind;
     a->options.count = (size_t)operands;
@@ -180,7 +200,7 @@ static int load(struct config **ret, const struct arguments *a, char *err, size_
     int r = a->replay && !a->configured ? replay_config(ret, &a->options, err, err_size)
                                         : config_load(ret, a->config, err, err_size);
     if (r < 0 || !a->instance)
-        return r;
+        return r < 0 || !a->replay ? r : replay_rename(*ret);
     char *name = strdup(a->instance);
     if (!name) {
         config_free(*ret);

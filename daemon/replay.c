@@ -37,10 +37,15 @@ struct replay {
 static void on_damage(void *user, const struct journal_damage *d)
 {
     struct replay *r = user;
+    char much[96] = "";
     r->damages++;
-    log_event(LOG_JOURNAL_FAULT, "%s: at byte %llu: %s: %llu bytes passed over%s", d->file,
-              (unsigned long long)d->offset, d->what, (unsigned long long)d->bytes,
-              d->tail ? ", to the end of the file" : "");
+    if (d->bytes)
+        snprintf(much, sizeof much, ": %llu bytes passed over%s", (unsigned long long)d->bytes,
+                 d->tail ? ", to the end of the file" : "");
+    else if (d->records)
+        snprintf(much, sizeof much, ": %llu", (unsigned long long)d->records);
+    log_event(LOG_JOURNAL_FAULT, "%s: at byte %llu: %s%s", d->file, (unsigned long long)d->offset, d->what,
+              much);
 }
 
 /* ------------------------------------------------------------------------------------------------- records
@@ -111,6 +116,11 @@ static void finish(struct replay *r, bool whole)
               (unsigned long long)r->target.records, (unsigned long long)r->target.frames,
               (double)(r->last_ns - r->first_ns) / 1e9, ok ? "" : ", with faults",
               r->target.lost ? "; the journal says that records were left out of it" : "");
+    if (r->target.frames == 0)
+        log_event(LOG_REPLAY, "no message was served%s",
+                  r->options.from_ns != INT64_MIN || r->options.to_ns != INT64_MAX
+                      ? ": the journal has none between --from and --to"
+                      : "");
     if (!r->options.stay)
         r->hooks.done(r->hooks.user, ok);
 }
@@ -250,7 +260,7 @@ void replay_free(struct replay *r)
 /* ------------------------------------------------------------------------------------------- configuration
  */
 
-static int rename_instance(struct config *config)
+int replay_rename(struct config *config)
 {
     char *name = malloc(PGD_INSTANCE_MAX);
     if (!name)
@@ -274,10 +284,9 @@ int replay_config(struct config **ret, const struct replay_options *options, cha
     if (r == 1 && item.head->kind == JOURNAL_CONFIG) {
         r = config_load_text(ret, journal_reader_name(reader), (const char *)item.data, item.size, err,
                              err_size);
-        if (r == 0)
-            r = rename_instance(*ret);
     } else if (r >= 0) {
-        snprintf(err, err_size, "%s: it does not say with what configuration it was written: use --config",
+        snprintf(err, err_size,
+                 "%s: damaged where it says with what configuration it was written: use --config",
                  r == 1 ? journal_reader_name(reader) : options->paths[0]);
         r = -EPROTO;
     }

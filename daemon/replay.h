@@ -21,10 +21,13 @@ struct replay_options {
     bool stay;       /* go on serving at the end */
 };
 
-/* The configuration the first file was written with, as an instance of that name with "-replay". On failure a
- * line in err. */
+/* The configuration the first file was written with. On failure a line in err. */
 int replay_config(struct config **ret, const struct replay_options *options, char *err, size_t err_size)
     __attribute__((warn_unused_result));
+
+/* To the instance of that name with "-replay", so that what a replay serves is not taken for what is live,
+ * and is not adopted by the next daemon. -ENOMEM. */
+int replay_rename(struct config *config) __attribute__((warn_unused_result));
 
 struct replay;
 

@@ -197,5 +197,102 @@ def killed_and_damaged():
             remove(again)
 
 
+def kept_and_removed():
+    """Files go as journal.keep_mib says, and each that is left can be served alone."""
+    again = "rp%d" % os.getpid()
+    with Place() as place:
+        journal = place.folder / "journal"
+        sim = place.sim("--seed", 14, "--speed", 1, "--start", START)
+        d = journalled(place, sim, journal, file_mib=1, keep_mib=3, rotate_s=1).until_live("AAPL", "MSFT")
+        for i in range(6):
+            before = d.counters()["trades"]
+            sim.ask("burst", topic="T", events=8000, per_message=50, symbols=5)
+            until(lambda: d.counters()["trades"] >= before + 8000, "burst %d" % i)
+            total = sum(f.stat().st_size for f in journal.glob("*.pgj"))
+            check(total <= 3 << 20, "never more than keep_mib: %d bytes" % total)
+        names = sorted(f.name for f in journal.glob("*.pgj"))
+        until(lambda: sorted(f.name for f in journal.glob("*.pgj"))[-1] > names[-1], "a file is closed for its age as well")
+        c = d.counters()
+        check(c["journal_removed"] >= 3 and c["journal_lost"] == 0, "%d files removed, no record lost" % c["journal_removed"])
+        d.stop()
+        files = sorted(journal.glob("*.pgj"))
+        check(c["journal_removed"] + len(files) <= d_files(files), "numbers go on: %s" % files[-1].name)
+        try:
+            for file in files:
+                replay(again, file)
+            check(polygond_symbols(again) >= {"AAPL", "MSFT"}, "each begins with the symbols")
+            replay(again, journal)
+            check(len(snapshot(again)["trades"]) > 0, "and all of them in their order")
+        finally:
+            remove(again)
+
+
+def d_files(files):
+    return int(files[-1].stem.rsplit("-", 1)[1])
+
+
+def polygond_symbols(instance):
+    bus = polygond.attach(instance)
+    try:
+        return {bus.name(i) for i in range(bus.symbol_count())}
+    finally:
+        bus.close()
+
+
+def mistakes():
+    """What a user may get wrong: said in one line, with the exit code for it, and nothing is served."""
+    again = "rp%d" % os.getpid()
+    with Place() as place:
+        journal = place.folder / "journal"
+        sim = place.sim("--seed", 15, "--speed", 60, "--start", START)
+        d = journalled(place, sim, journal, file_mib=1).until_live("AAPL")
+        until(lambda: d.counters().get("trades", 0) > 50, "some trades")
+        d.stop()
+        file = sorted(journal.glob("*.pgj"))[0]
+        empty, text, unreadable = place.folder / "empty", place.folder / "text.pgj", place.folder / "x.yaml"
+        empty.mkdir()
+        text.write_text("hello\n" * 100)
+        unreadable.write_text("buss: 1\n")
+        damaged = place.folder / "damaged.pgj"
+        data = bytearray(file.read_bytes())
+        data[200] ^= 1
+        damaged.write_bytes(data)
+        max_ = ("--speed", "max", "--instance", again)
+        for code, words, arguments in (
+                (2, "takes files or folders", ("--replay",)),
+                (78, "No such file", ("--replay", place.folder / "nowhere")),
+                (78, "no .pgj file", ("--replay", empty)),
+                (78, "this is no journal", ("--replay", text)),
+                (78, "give it once", ("--replay", file, journal)),
+                (78, "use --config", ("--replay", damaged)),
+                (78, "unknown key", ("--replay", journal, "--config", unreadable)),
+                (2, "is no speed", ("--replay", journal, "--speed", "0")),
+                (2, "is no speed", ("--replay", journal, "--speed", "-1")),
+                (2, "is no time", ("--replay", journal, "--from", "yesterday")),
+                (2, "--to is before --from", ("--replay", journal, "--from", "2026-11-25", "--to", "2026-11-24")),
+                (2, "is no name", ("--replay", journal, "--instance", "a/b")),
+                (2, "--speed is for --replay", ("--speed", "max")),
+                (2, "--stay is for --replay", ("--config", d.config, "--stay"))):
+            r = subprocess.run([BUILD / "polygond", *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                               timeout=60)
+            check(r.returncode == code and words in r.stderr and len(r.stderr.splitlines()) == 1,
+                  "%s: %d, %s" % (" ".join(os.path.basename(str(a)) for a in arguments), r.returncode, r.stderr.strip()))
+        try:
+            r = replay(again, journal, "--from", "2100-01-01")
+            check("has none between --from and --to" in r.stderr, "a time at which there was nothing is said, and no damage")
+            r = replay(again, damaged, "--config", d.config, code=1)
+            check("at byte " in r.stderr, "damage behind the header is told by the replay")
+            small = place.folder / "small.yaml"
+            small.write_text("instance: small\nbus:\n  symbols: 2\n  bars: [{timespan: 1m, rows: 1000}]\n")
+            r = replay(again, journal, "--config", small, code=1)
+            check("bus.symbols" in r.stderr, "a configuration with too little room is named")
+            r = subprocess.run([BUILD / "polygond", "--replay", journal, "--config", small, *max_[:2]], stdin=subprocess.DEVNULL,
+                               capture_output=True, text=True, timeout=60)
+            check("instance small-replay" in r.stderr, "no configuration makes a replay of the live instance")
+            remove("small-replay")
+        finally:
+            remove(again)
+
+
 if __name__ == "__main__":
-    main(bit_for_bit, seeks_and_paces, killed_and_damaged)
+    main(bit_for_bit, seeks_and_paces, killed_and_damaged, kept_and_removed, mistakes)

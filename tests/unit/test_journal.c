@@ -540,6 +540,45 @@ static void test_seek(void **state)
     assert_true(s.frames < 30); /* of the blocks before, only what holds more than frames was read */
 }
 
+/* Files that are passed over whole are not missing. */
+static void test_seek_over_files(void **state)
+{
+    (void)state;
+    struct journal_options o = options_of();
+    o.file_bytes = 32768;
+    o.flush_ms = 1;
+    struct journal *j = open_journal(&o);
+    journal_patient(j, true);
+    for (unsigned i = 0; i < 2000; i++) {
+        put_frame(j, i);
+        if (i % 50 == 49)
+            usleep(3000);
+    }
+    journal_close(j);
+    assert_true(count_files() > 3);
+    struct seen s = {0};
+    char err[300], path[NAME_MAX_], *paths[] = {folder, path};
+    struct journal_set *set;
+    struct journal_item item;
+    assert_int_equal(journal_set_open(&set, paths, 1, on_damage, &s, err, sizeof err), 0);
+    journal_set_skip(set, INT64_MAX);
+    while (journal_set_next(set, &item, NULL, err, sizeof err) == 1)
+        ;
+    journal_set_close(set);
+    assert_int_equal(s.damages, 0);
+    path_of(path, 2);
+    assert_int_equal(journal_set_open(&set, paths, 2, on_damage, &s, err, sizeof err), -EINVAL);
+    assert_non_null(strstr(err, "give it once"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(journal_set_open(&set, paths, 1, on_damage, &s, err, sizeof err), 0);
+    journal_set_skip(set, INT64_MAX);
+    while (journal_set_next(set, &item, NULL, err, sizeof err) == 1)
+        ;
+    journal_set_close(set);
+    assert_int_equal(s.damages, 1);
+    assert_true(s.missing > 0);
+}
+
 static void test_what_is_no_journal(void **state)
 {
     (void)state;
@@ -578,6 +617,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_disk, setup, teardown),
         cmocka_unit_test_setup_teardown(test_seek, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_seek_over_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_no_journal, setup, teardown),
     };
     if (journal_ahead_new(&ahead) < 0)
