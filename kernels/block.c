@@ -17,13 +17,24 @@ static uint32_t settled_age(const struct pgk_plan *plan)
 int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout, const struct pgk_simd *simd)
 {
     const struct pgk_plan *plan = layout->plan;
-    size_t values = (size_t)(plan->columns + 1) * PGK_ROWS * PGK_TILE * sizeof(double);
-    size_t unit = ((size_t)plan->columns + 1 + PGK_TILE) / PGK_TILE * PGK_TILE * sizeof(double);
+    const size_t column = (size_t)PGK_ROWS * PGK_TILE * sizeof(double);
+    const uint32_t line = PGD_LINE / sizeof(double), words = (plan->columns + line) / line * line;
+    const size_t values = (size_t)(words + 1) * column;
     *block = (struct pgk_block){.simd = simd, .settled = settled_age(plan)};
     block->rows.layout = layout;
-    block->rows.values = aligned_alloc(64, values);
-    block->idle = aligned_alloc(64, (unit + 63) / 64 * 64);
-    if (block->rows.values != NULL && block->idle != NULL)
+    block->rows.out = &block->units[0];
+    block->rows.bands = aligned_alloc(64, (layout->bands + 1) * 2 * column);
+    block->idle = aligned_alloc(64, words * sizeof(double));
+    bool whole = block->rows.bands != NULL && block->idle != NULL;
+    for (int i = 0; i < 2; i++) {
+        block->units[i].columns = plan->columns;
+        block->units[i].words = words;
+        block->units[i].values = aligned_alloc(64, values);
+        if (block->units[i].values != NULL)
+            memset(block->units[i].values, 0, values);
+        whole = whole && block->units[i].values != NULL;
+    }
+    if (whole)
         return 0;
     pgk_block_fini(block);
     return -ENOMEM;
@@ -31,7 +42,9 @@ int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout, con
 
 void pgk_block_fini(struct pgk_block *block)
 {
-    free(block->rows.values);
+    for (int i = 0; i < 2; i++)
+        free(block->units[i].values);
+    free(block->rows.bands);
     free(block->idle);
     *block = (struct pgk_block){0};
 }
@@ -48,12 +61,12 @@ static uint32_t longest(const struct pgk_block *block)
 }
 
 /* Rows that a lane can have: those it wants, up to the end of the ring's memory. */
-static void set_rows(struct pgk_lane *lane, uint64_t row)
+static void set_rows(struct pgk_lane *lane)
 {
     lane->rows = 0;
     if (lane->want == 0)
         return;
-    uint64_t left = lane->series.capacity - row % lane->series.capacity;
+    uint64_t left = lane->series.capacity - lane->slot;
     lane->rows = lane->want < left ? lane->want : (uint32_t)left;
 }
 
@@ -73,7 +86,7 @@ static void leave_idle(struct pgk_rows *b, uint32_t l, uint32_t to, uint8_t *idl
 {
     for (uint32_t r = 0; r < to; r++) {
         b->bar[r][l] = (const uint8_t *)&no_bar;
-        b->unit[r][l] = idle;
+        b->out->unit[r][l] = idle;
     }
 }
 
@@ -86,22 +99,65 @@ static void place_lane(struct pgk_block *block, uint32_t l)
     uint64_t row = b->tile->row[l];
     leave_idle(b, l, first, block->idle);
     b->first[l] = first;
-    b->index[l] = (int64_t)(row - first);
+    b->out->index[l] = (int64_t)(row - first);
     b->next[l] = NULL;
     if (lane->rows == 0)
         return;
     b->utc[l] = series->utc;
-    const uint8_t *bar = pgk_series_bar(series, row);
-    uint8_t *unit = pgk_series_unit(series, row);
+    const uint8_t *bar = series->bars + lane->slot * series->bar_stride;
+    uint8_t *unit = series->units + lane->slot * series->unit_stride;
     for (uint32_t r = first; r < b->rows; r++) {
         b->bar[r][l] = bar;
-        b->unit[r][l] = unit;
+        b->out->unit[r][l] = unit;
         bar += series->bar_stride;
         unit += series->unit_stride;
     }
     for (uint32_t r = first; row + (r - first) < lane->write_from && r < b->rows; r++)
-        b->unit[r][l] = block->idle;
+        b->out->unit[r][l] = block->idle;
     b->next[l] = lane->ahead ? bar : NULL;
+}
+
+/* The same for a straight block. */
+static void place_straight(struct pgk_block *block)
+{
+    struct pgk_rows *b = &block->rows;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        const struct pgk_lane *lane = &block->lane[l];
+        const struct pgk_series *series = &lane->series;
+        b->first[l] = 0;
+        b->out->index[l] = (int64_t)b->tile->row[l];
+        b->utc[l] = series->utc;
+        b->bar[0][l] = series->bars + lane->slot * series->bar_stride;
+        b->out->unit[0][l] = series->units + lane->slot * series->unit_stride;
+        b->next[l] = lane->ahead ? b->bar[0][l] + b->rows * series->bar_stride : NULL;
+    }
+}
+
+static void place_lanes(struct pgk_block *block, bool may)
+{
+    struct pgk_rows *b = &block->rows;
+    bool straight = may, fresh = true;
+    uint64_t odd = 0;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        const struct pgk_lane *lane = &block->lane[l];
+        straight &= lane->rows == b->rows && lane->write_from <= b->tile->row[l];
+        if (lane->rows == 0)
+            continue;
+        fresh &= lane->computed <= b->tile->row[l];
+        odd |= (uintptr_t)lane->series.units | lane->series.unit_stride;
+        b->bar_stride = lane->series.bar_stride; /* the same for all */
+        b->out->stride = lane->series.unit_stride;
+    }
+    b->straight = b->out->straight = straight;
+    b->out->rows = b->rows;
+    b->out->fresh = fresh;
+    b->out->past = block->past && fresh && odd % PGD_LINE == 0;
+    if (straight) {
+        place_straight(block);
+        return;
+    }
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        place_lane(block, l);
 }
 
 /* After the copy: lanes whose rows have left meanwhile have none. */
@@ -112,6 +168,8 @@ static void drop_lapped(struct pgk_block *block)
         struct pgk_lane *lane = &block->lane[l];
         if (lane->rows == 0 || pgk_series_oldest(&lane->series) <= b->tile->row[l])
             continue;
+        if (b->straight)
+            place_lanes(block, false);
         lane->outcome = PGK_LAPPED;
         lane->rows = lane->want = 0;
         b->first[l] = b->rows;
@@ -124,7 +182,7 @@ static void read_rows(struct pgk_block *block)
     struct pgk_rows *b = &block->rows;
     for (int i = 0;; i++) {
         for (uint32_t l = 0; l < PGK_TILE; l++) {
-            set_rows(&block->lane[l], b->tile->row[l]);
+            set_rows(&block->lane[l]);
             if (i > 0) /* the way it seldom goes: some bar is being revised */
                 find_busy(&block->lane[l], b->tile->row[l]);
         }
@@ -132,8 +190,7 @@ static void read_rows(struct pgk_block *block)
         if (b->rows == 0)
             return;
         pgk_tile_room(b->layout, b->tile, b->rows);
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            place_lane(block, l);
+        place_lanes(block, true);
         if (block->simd->load(b))
             break;
     }
@@ -183,7 +240,7 @@ static void note_changed(struct pgk_block *block, uint32_t l)
     uint64_t row = b->tile->row[l];
     for (uint32_t r = (uint32_t)b->first[l]; r < b->rows; r++, row++)
         if (row >= lane->write_from && row < lane->computed &&
-            !pgk_series_holds(&lane->series, row, (uint16_t)b->rev[r][l]))
+            !pgk_series_holds(&lane->series, row, (uint16_t)b->out->rev[r][l]))
             lane->changed = row;
 }
 
@@ -197,16 +254,39 @@ static void move_on(struct pgk_block *block)
         if (rows == 0)
             continue;
         tile->row[l] += rows;
+        block->lane[l].slot += rows;
+        if (block->lane[l].slot == block->lane[l].series.capacity)
+            block->lane[l].slot = 0;
         tile->held[l] = tile->held[l] + rows < most ? tile->held[l] + rows : most;
     }
     tile->at += b->rows;
+}
+
+void pgk_block_flush(struct pgk_block *block)
+{
+    if (block->rows.before != NULL)
+        block->simd->store(block->rows.before);
+    block->rows.before = NULL;
+}
+
+/* Stores that go past the caches are slow, and everything stored after them waits: so they are spread over
+ * the steps of the next block. */
+static void write_units(struct pgk_block *block)
+{
+    struct pgk_rows *b = &block->rows;
+    if (!b->out->straight || !b->out->past) {
+        block->simd->store(b->out);
+        return;
+    }
+    b->before = b->out;
+    b->out = b->out == &block->units[0] ? &block->units[1] : &block->units[0];
 }
 
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
 {
     struct pgk_rows *b = &block->rows;
     b->tile = tile;
-    b->gen = gen;
+    b->out->gen = gen;
     for (uint32_t l = 0; l < PGK_TILE; l++)
         block->lane[l].outcome = PGK_REACHED;
     read_rows(block);
@@ -218,6 +298,7 @@ void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
     for (uint32_t l = 0; l < PGK_TILE; l++)
         if (block->lane[l].rows > 0 && tile->row[l] < block->lane[l].computed)
             note_changed(block, l);
-    block->simd->store(b);
+    b->before = NULL;
+    write_units(block);
     move_on(block);
 }

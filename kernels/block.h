@@ -8,6 +8,7 @@
 struct pgk_lane {
     /* in */
     struct pgk_series series;
+    uint64_t slot;       /* of the ring, where the tile's row of this lane lies; moves on with it */
     uint32_t want;       /* rows from the tile's row of this lane on, at most PGK_ROWS; 0: it sits out */
     uint64_t write_from; /* rows before are stepped for their state only */
     uint64_t computed;   /* rows before have units already */
@@ -22,9 +23,11 @@ struct pgk_block {
     const struct pgk_simd *simd;
     uint32_t settled; /* age from which every recurrence is past its seed */
     bool keep;        /* lanes that sit out keep what they hold */
+    bool past;        /* fresh units go past the caches, where they lie on whole lines */
     struct pgk_lane lane[PGK_TILE];
     struct pgk_rows rows;
-    uint8_t *idle; /* takes units that nobody wants */
+    struct pgk_units units[2]; /* of this block, and of the one before while they are not written yet */
+    uint8_t *idle;             /* takes units that nobody wants */
 };
 
 /* `layout` must outlive it. */
@@ -32,7 +35,9 @@ int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout,
                    const struct pgk_simd *simd) PGK_WARN_UNUSED;
 void pgk_block_fini(struct pgk_block *block);
 
-/* Reads, steps and writes what the lanes want; the tile moves on. */
+/* Reads, steps and writes what the lanes want; the tile moves on. Units that go past the caches are written
+ * with the next block, or by a flush. */
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen);
+void pgk_block_flush(struct pgk_block *block);
 
 #endif

@@ -11,6 +11,7 @@
 #define HOT_ROOM    8u  /* rows pushed between two moves of a hot tile's past */
 #define SHARE_TILES 64u /* fewer are not worth waking a thread for */
 #define SHARE_ROWS  4096u
+#define PAST_BYTES  (UINT64_C(8) << 20) /* units that are more than this leave the caches anyway */
 #ifndef PREFETCH
 #define PREFETCH 2u /* tiles ahead that the rows of one are asked for */
 #endif
@@ -225,6 +226,7 @@ static void want_lane(const struct call *call, struct pgk_lane *lane, uint32_t s
 {
     const struct pgk_cpu_segment *segment = call->segment;
     pgk_series_init(&lane->series, segment->base, &segment->geo, s);
+    lane->slot = row % lane->series.capacity;
     lane->want = 1;
     lane->ahead = false;
     lane->write_from = lane->computed = row;
@@ -324,7 +326,8 @@ static void sweep_share(void *user, uint32_t thread)
 {
     struct call *call = user;
     struct pgk_sweep_hooks hooks = {next_task, task_done, call};
-    pgk_sweep_run(call->cpu->thread[thread].sweep, &hooks, call->cpu->gen);
+    bool past = call->long_way * call->segment->geo.unit_stride > PAST_BYTES;
+    pgk_sweep_run(call->cpu->thread[thread].sweep, &hooks, call->cpu->gen, past);
 }
 
 /* ----------------------------------------------------------------------------------------------- together */

@@ -1,5 +1,6 @@
 /* Compiled for each instruction set with PGK_ISA (its name) and PGK_LANES (doubles in a vector). */
 #define PGK_STRIDE (8 / PGK_LANES)
+#define PGK_BANDS
 #include "simd.h"
 
 #include "shm/atomic.h"
@@ -10,6 +11,7 @@
 #include "step/mfi.h"
 #include "step/obv.h"
 #include "step/rsi.h"
+#include "step/seal.h"
 #include "step/sma.h"
 #include "step/stddev.h"
 #include "step/stoch.h"
@@ -52,6 +54,27 @@ static inline void store_words(uint8_t *to, pgk_real x)
     shm_copy_in(to, &x, L);
 #else
     *(shared_real *)(void *)to = x;
+#endif
+}
+
+/* Past the caches, where the processor can; `to` is aligned as a vector. */
+static inline void stream_words(uint8_t *to, pgk_real x)
+{
+#if defined WATCHED || !defined __x86_64__
+    store_words(to, x);
+#elif L == 8
+    _mm512_stream_pd((double *)(void *)to, (__m512d)x);
+#elif L == 4
+    _mm256_stream_pd((double *)(void *)to, (__m256d)x);
+#else
+    _mm_stream_pd((double *)(void *)to, (__m128d)x);
+#endif
+}
+
+static void drain(void)
+{
+#ifdef __x86_64__
+    _mm_sfence();
 #endif
 }
 
@@ -111,13 +134,15 @@ static inline pgk_int *vector_int(int64_t *p, uint32_t group)
 
 enum { T, O, H, LO, C, V, VW, META, LINE_WORDS };
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* Words of the bars of one row and group, as vectors. */
-static inline void load_lines(const struct pgk_rows *b, uint32_t r, uint32_t group, pgk_real *ret)
+INLINE void load_lines(const uint8_t *const *bar, size_t at, pgk_real *ret)
 {
     for (uint32_t k = 0; k < LINE_WORDS / L; k++) {
         pgk_real *block = ret + k * L;
         for (uint32_t i = 0; i < L; i++)
-            block[i] = load_words(b->bar[r][group * L + i] + (size_t)k * L * sizeof(double));
+            block[i] = load_words(bar[i] + at + (size_t)k * L * sizeof(double));
         transpose(block);
     }
 }
@@ -137,53 +162,87 @@ static inline void place(struct pgk_rows *b, uint32_t r, uint32_t group, pgk_int
     *vector_int(b->session[1][r], group) = *vector_int(tile->key[1], group);
 }
 
-/* Revisions before the copy; false when one is odd. */
-static inline bool load_revisions(struct pgk_rows *b)
+/* Where the bars of row 0 begin, of each lane: of straight ones, kept in registers. */
+#define LANES_UNROLLED _Pragma("GCC unroll 8")
+
+/* Meta words before the copy; false when a revision is odd. */
+INLINE bool load_revisions(struct pgk_rows *b, bool straight)
 {
-    uint64_t odd = 0;
-    for (uint32_t r = 0; r < b->rows; r++) {
-        for (uint32_t l = 0; l < PGK_TILE; l++) {
-            uint64_t meta = shm_load64_acquire(b->bar[r][l] + PGD_BAR_META);
-            b->rev[r][l] = (uint16_t)meta;
-            odd |= meta;
-        }
+    const uint8_t *bar[PGK_TILE];
+    int64_t *rev = b->out->rev[0];
+    const uint32_t rows = b->rows;
+    const size_t stride = b->bar_stride;
+    pgk_int odd = {0};
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        bar[l] = b->bar[0][l] + PGD_BAR_META;
+    for (uint32_t r = 0; r < rows; r++, rev += PGK_TILE) {
+        LANES_UNROLLED
+        for (uint32_t l = 0; l < PGK_TILE; l++)
+            rev[l] =
+                (int64_t)shm_load64_acquire(straight ? bar[l] + r * stride : b->bar[r][l] + PGD_BAR_META);
+        for (uint32_t g = 0; g < GROUPS; g++)
+            odd |= *vector_int(rev, g);
     }
-    return (odd & 1) == 0;
+    return !pgk_any(pgk_not(pgk_eq_int(odd & 1, pgk_splat_int(0))));
 }
 
 /* And after it. */
-static inline bool same_revisions(const struct pgk_rows *b)
+INLINE bool same_revisions(const struct pgk_rows *b, bool straight)
 {
+    const uint8_t *bar[PGK_TILE];
+    const int64_t *rev = b->out->rev[0];
+    const uint32_t rows = b->rows;
+    const size_t stride = b->bar_stride;
     uint64_t differ = 0;
-    for (uint32_t r = 0; r < b->rows; r++)
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            differ |= shm_load64(b->bar[r][l] + PGD_BAR_META) ^ (uint64_t)b->rev[r][l];
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        bar[l] = b->bar[0][l] + PGD_BAR_META;
+    for (uint32_t r = 0; r < rows; r++, rev += PGK_TILE)
+        LANES_UNROLLED
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        differ |= (uint64_t)rev[l] ^ shm_load64(straight ? bar[l] + r * stride : b->bar[r][l] + PGD_BAR_META);
     return (uint16_t)differ == 0;
+}
+
+INLINE void load_rows(struct pgk_rows *b, uint32_t g, bool straight)
+{
+    double *field[PGK_BAR_FIELDS];
+    const uint8_t *bar[L];
+    const uint32_t rows = b->rows;
+    const size_t stride = straight ? b->bar_stride : 0;
+    const bool sessions = b->layout->plan->sessions;
+    for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
+        field[f] = pgk_tile_now(b->layout, b->tile, f);
+    for (uint32_t i = 0; i < L; i++)
+        bar[i] = b->bar[0][g * L + i];
+    for (uint32_t r = 0; r < rows; r++) {
+        const size_t to = (size_t)r * PGK_TILE;
+        pgk_real word[LINE_WORDS];
+        for (uint32_t i = 0; !straight && i < L; i++)
+            bar[i] = b->bar[r][g * L + i];
+        load_lines(bar, r * stride, word);
+        *vector(field[PGK_H] + to, g) = word[H];
+        *vector(field[PGK_L] + to, g) = word[LO];
+        *vector(field[PGK_C] + to, g) = word[C];
+        *vector(field[PGK_V] + to, g) = word[V];
+        *vector(field[PGK_P] + to, g) = pgk_volume_price(word[H], word[LO], word[C], word[VW]);
+        if (sessions)
+            place(b, r, g, (pgk_int)word[T]);
+    }
+}
+
+INLINE bool load_as(struct pgk_rows *b, bool straight)
+{
+    if (!load_revisions(b, straight))
+        return false;
+    for (uint32_t g = 0; g < GROUPS; g++)
+        load_rows(b, g, straight);
+    shm_fence_acquire();
+    return same_revisions(b, straight);
 }
 
 static bool load(struct pgk_rows *b)
 {
-    double *field[PGK_BAR_FIELDS];
-    for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
-        field[f] = pgk_tile_now(b->layout, b->tile, f);
-    if (!load_revisions(b))
-        return false;
-    for (uint32_t r = 0; r < b->rows; r++) {
-        size_t at = (size_t)r * PGK_TILE;
-        for (uint32_t g = 0; g < GROUPS; g++) {
-            pgk_real word[LINE_WORDS];
-            load_lines(b, r, g, word);
-            *vector(field[PGK_H] + at, g) = word[H];
-            *vector(field[PGK_L] + at, g) = word[LO];
-            *vector(field[PGK_C] + at, g) = word[C];
-            *vector(field[PGK_V] + at, g) = word[V];
-            *vector(field[PGK_P] + at, g) = pgk_volume_price(word[H], word[LO], word[C], word[VW]);
-            if (b->layout->plan->sessions)
-                place(b, r, g, (pgk_int)word[T]);
-        }
-    }
-    shm_fence_acquire();
-    return same_revisions(b);
+    return b->straight ? load_as(b, true) : load_as(b, false);
 }
 
 /* --------------------------------------------------------------------------------------------------- step */
@@ -208,49 +267,127 @@ static inline void next_row(struct pgk_row *row)
     row->p += PGK_STRIDE;
     row->derived[0] += PGK_STRIDE;
     row->derived[1] += PGK_STRIDE;
+    row->band[0] += PGK_STRIDE;
+    row->band[1] += PGK_STRIDE;
     row->held += 1.0;
     row->age += 1.0;
 }
 
-static inline struct pgk_row first_row(const struct pgk_rows *b, const struct pgk_op *op, uint32_t group)
+static inline double *band_at(const struct pgk_rows *b, uint32_t band)
+{
+    return b->bands + (size_t)band * 2 * PGK_ROWS * PGK_TILE;
+}
+
+/* Rows of a block that an op steps in one go, and the band it has. */
+struct part {
+    uint32_t from;
+    uint32_t to;
+    double *band;
+};
+
+static inline struct pgk_row first_row(const struct pgk_rows *b, const struct pgk_op *op, struct part part,
+                                       uint32_t group)
 {
     struct pgk_tile *tile = b->tile;
     const struct pgk_layout *layout = b->layout;
-    return (struct pgk_row){.h = vector(pgk_tile_now(layout, tile, PGK_H), group),
-                            .l = vector(pgk_tile_now(layout, tile, PGK_L), group),
-                            .c = vector(pgk_tile_now(layout, tile, PGK_C), group),
-                            .v = vector(pgk_tile_now(layout, tile, PGK_V), group),
-                            .p = vector(pgk_tile_now(layout, tile, PGK_P), group),
-                            .derived = {vector(pgk_tile_now(layout, tile, op->derived), group),
-                                        vector(pgk_tile_now(layout, tile, op->derived + 1), group)},
-                            .held = *vector((double *)(uintptr_t)b->held, group),
-                            .age = *vector((double *)(uintptr_t)b->age, group)};
+    const size_t at = (size_t)part.from * PGK_TILE;
+    return (struct pgk_row){
+        .h = vector(pgk_tile_now(layout, tile, PGK_H) + at, group),
+        .l = vector(pgk_tile_now(layout, tile, PGK_L) + at, group),
+        .c = vector(pgk_tile_now(layout, tile, PGK_C) + at, group),
+        .v = vector(pgk_tile_now(layout, tile, PGK_V) + at, group),
+        .p = vector(pgk_tile_now(layout, tile, PGK_P) + at, group),
+        .derived = {vector(pgk_tile_now(layout, tile, op->derived) + at, group),
+                    vector(pgk_tile_now(layout, tile, op->derived + 1) + at, group)},
+        .band = {vector(part.band + at, group), vector(part.band + at + PGK_ROWS * PGK_TILE, group)},
+        .held = *vector((double *)(uintptr_t)b->held, group) + (double)part.from,
+        .age = *vector((double *)(uintptr_t)b->age, group) + (double)part.from};
+}
+
+/* Rows of a band side by side: their sums do not wait for one another. */
+#define ABREAST 4u
+
+INLINE void put_rows(double *to, uint32_t group, uint32_t rows, const pgk_real *from)
+{
+    for (uint32_t k = 0; k < rows; k++)
+        *vector(to + (size_t)k * PGK_TILE, group) = from[k];
+}
+
+INLINE void band_rows(const struct pgk_rows *b, uint32_t i, uint32_t group, uint32_t r, uint32_t rows)
+{
+    const struct pgk_band *band = &b->layout->band[i];
+    const size_t at = (size_t)r * PGK_TILE, other = (size_t)PGK_ROWS * PGK_TILE;
+    double *to = band_at(b, i) + at;
+    pgk_real one[ABREAST], two[ABREAST];
+    if (band->kind == PGK_BAND_RANGE) {
+        pgk_ranges(vector(pgk_tile_now(b->layout, b->tile, PGK_H) + at, group),
+                   vector(pgk_tile_now(b->layout, b->tile, PGK_L) + at, group), band->n, (int32_t)rows, one,
+                   two);
+        put_rows(to, group, rows, one);
+        put_rows(to + other, group, rows, two);
+        return;
+    }
+    pgk_window c = vector(pgk_tile_now(b->layout, b->tile, PGK_C) + at, group);
+    pgk_means(c, band->n, (int32_t)rows, one);
+    put_rows(to, group, rows, one);
+    if (band->kind == PGK_BAND_MEAN)
+        return;
+    pgk_sigmas(c, band->n, (int32_t)rows, one, two);
+    put_rows(to + other, group, rows, two);
+}
+
+static void run_band(const struct pgk_rows *b, uint32_t i)
+{
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        uint32_t r = 0;
+        for (; r + ABREAST <= b->rows; r += ABREAST)
+            band_rows(b, i, g, r, ABREAST);
+        for (; r < b->rows; r++)
+            band_rows(b, i, g, r, 1);
+    }
+}
+
+/* Where an output goes in a row's values. */
+static inline uint32_t slot_of(const struct pgk_units *u, int32_t column)
+{
+    return (uint32_t)column == u->columns ? u->words : (uint32_t)column + 1;
+}
+
+static inline double *slot_at(const struct pgk_units *u, uint32_t r, uint32_t slot)
+{
+    return u->values + ((size_t)r * (u->words + 1) + slot) * PGK_TILE;
 }
 
 typedef void step_fn(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out);
 
 /* One op over the rows of one group of lanes; all but the first three arguments are constants. */
 static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *b, const struct pgk_op *op,
-                                                         uint32_t group, step_fn *step, uint32_t outputs,
-                                                         uint32_t words, bool steady, bool whole)
+                                                         struct part part, uint32_t group, step_fn *step,
+                                                         uint32_t outputs, uint32_t words, bool steady,
+                                                         bool whole)
 {
-    struct pgk_row row = first_row(b, op, group);
+    struct pgk_row row = first_row(b, op, part, group);
     union pgk_word s[PGK_WORDS_MAX];
+    double *to[PGK_OUTPUTS];
+    const size_t row_words = (size_t)(b->out->words + 1) * PGK_TILE;
+    const int64_t *session = b->session[0][part.from];
     row.steady = steady;
+    for (uint32_t j = 0; j < outputs; j++)
+        to[j] = slot_at(b->out, part.from, slot_of(b->out, op->column[j]));
     for (uint32_t w = 0; w < words; w++)
         s[w].f = *vector(pgk_tile_word(b->tile, op->word + w), group);
-    for (uint32_t r = 0; r < b->rows; r++, next_row(&row)) {
+    for (uint32_t r = part.from; r < part.to; r++, next_row(&row), session += PGK_TILE) {
         union pgk_word old[PGK_WORDS_MAX];
         pgk_real out[PGK_OUTPUTS];
         for (uint32_t w = 0; w < words; w++)
             old[w] = s[w];
-        row.session[0] = *vector_int((int64_t *)(uintptr_t)b->session[0][r], group);
-        row.session[1] = *vector_int((int64_t *)(uintptr_t)b->session[1][r], group);
+        row.session[0] = *vector_int((int64_t *)(uintptr_t)session, group);
+        row.session[1] = *vector_int((int64_t *)(uintptr_t)(session + PGK_ROWS * PGK_TILE), group);
         step(op, s, &row, out);
         for (uint32_t w = 0; !whole && w < words; w++)
             s[w].f = pgk_sel(active(b, r, group), s[w].f, old[w].f);
-        for (uint32_t j = 0; j < outputs; j++)
-            *vector(b->values + ((size_t)op->column[j] * PGK_ROWS + r) * PGK_TILE, group) = published(out[j]);
+        for (uint32_t j = 0; j < outputs; j++, to[j - 1] += row_words)
+            *vector(to[j], group) = published(out[j]);
     }
     for (uint32_t w = 0; w < words; w++)
         *vector(pgk_tile_word(b->tile, op->word + w), group) = s[w].f;
@@ -262,10 +399,10 @@ static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *
     do {                                                                                                     \
         struct pgk_op fixed = *op;                                                                           \
         fixed.n[0] = (a), fixed.n[1] = (b_), fixed.n[2] = (c);                                               \
-        run_op(b, &fixed, g, step, outputs, words, true, true);                                              \
+        run_op(b, &fixed, part, g, step, outputs, words, true, true);                                        \
     } while (0)
 #define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, unit, window, words, ...)              \
-    static void run_##id(const struct pgk_rows *b, const struct pgk_op *op)                                  \
+    static void run_##id(const struct pgk_rows *b, const struct pgk_op *op, struct part part)                \
     {                                                                                                        \
         for (uint32_t g = 0; g < GROUPS; g++) {                                                              \
             if (b->steady && b->whole && (words) == 0 && op->n[0] == 20)                                     \
@@ -274,106 +411,200 @@ static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *
                      op->n[2] == 3)                                                                          \
                 WITH_PERIODS(14, 3, 3, pgk_##step##_step, OUTPUTS columns, words);                           \
             else if (b->steady && b->whole)                                                                  \
-                run_op(b, op, g, pgk_##step##_step, OUTPUTS columns, words, true, true);                     \
+                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, true, true);               \
             else if (b->steady)                                                                              \
-                run_op(b, op, g, pgk_##step##_step, OUTPUTS columns, words, true, false);                    \
+                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, true, false);              \
             else                                                                                             \
-                run_op(b, op, g, pgk_##step##_step, OUTPUTS columns, words, false, false);                   \
+                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, false, false);             \
         }                                                                                                    \
     }
 #include "indicators.def"
 
-/* Asks for the lines of row r of the units, and of the bars that come next. */
-static inline void prefetch_row(const struct pgk_rows *b, uint32_t r, uint64_t bar_stride)
-{
-    size_t bytes = (b->layout->plan->columns + 1) * sizeof(double);
-    for (uint32_t l = 0; l < PGK_TILE; l++) {
-        for (size_t at = 0; at < bytes; at += PGD_LINE)
-            __builtin_prefetch(b->unit[r][l] + at, 1);
-        if (b->next[l] != NULL)
-            __builtin_prefetch(b->next[l] + r * bar_stride);
-    }
-}
-
-static void step(struct pgk_rows *b)
-{
-    static void (*const run[PGK_INDICATORS])(const struct pgk_rows *, const struct pgk_op *) = {
-#define PGK_INDICATOR(id, ...) [PGK_##id] = run_##id,
-#include "indicators.def"
-    };
-    const struct pgk_plan *plan = b->layout->plan;
-    uint32_t asked = 0;
-    for (uint32_t i = 0; i < plan->ops; i++) {
-        for (; asked * plan->ops < b->rows * (i + 1); asked++)
-            prefetch_row(b, asked, PGD_LINE);
-        run[plan->op[i].id](b, &plan->op[i]);
-    }
-}
-
 /* -------------------------------------------------------------------------------------------------- store */
 
-/* Tags of the units of a row, as words. */
-static inline pgk_int tags(const struct pgk_rows *b, uint32_t r, uint32_t group)
+INLINE uint8_t *unit_at(const struct pgk_units *u, uint32_t r, uint32_t l, bool straight)
 {
-    pgk_int index = *vector_int((int64_t *)(uintptr_t)b->index, group) + (int64_t)r;
-    pgk_int rev = *vector_int((int64_t *)(uintptr_t)b->rev[r], group);
-    return (pgk_int)((pgk_uint)index << 32) | (rev << 16) | (int64_t)b->gen;
+    return straight ? u->unit[0][l] + r * u->stride : u->unit[r][l];
+}
+
+/* Tags of the units of a row, as words. */
+static inline pgk_int tags(const struct pgk_units *u, uint32_t r, uint32_t group)
+{
+    pgk_int index = *vector_int((int64_t *)(uintptr_t)u->index, group) + (int64_t)r;
+    pgk_int rev = *vector_int((int64_t *)(uintptr_t)u->rev[r], group) & 0xffff;
+    return (pgk_int)((pgk_uint)index << 32) | (rev << 16) | (int64_t)u->gen;
 }
 
 #define BUSY INT64_C(0x10000) /* the odd bit of a tag's revision */
 
-static inline void store_tags(const struct pgk_rows *b, const int64_t (*tag)[PGK_TILE], int64_t busy)
+static inline void store_tags(const struct pgk_units *u, const int64_t (*tag)[PGK_TILE], int64_t busy)
 {
-    for (uint32_t r = 0; r < b->rows; r++)
+    for (uint32_t r = 0; r < u->rows; r++)
         for (uint32_t l = 0; l < PGK_TILE; l++)
-            shm_store64(b->unit[r][l], (uint64_t)(tag[r][l] | busy));
+            shm_store64(unit_at(u, r, l, u->straight), (uint64_t)(tag[r][l] | busy));
 }
 
-/* Words of the units of one row and group, L from `first` on: the tag, then the columns, then nothing. */
-static inline void gather(const struct pgk_rows *b, pgk_int tag, uint32_t r, uint32_t group, uint32_t first,
-                          pgk_real *ret)
+/* One row, whole lines of it, so that none is left half written past the caches. Everything is passed as a
+ * value: the compiler must take every store for one that may change what a pointer leads to. */
+INLINE void store_lines(const double *value, uint32_t words, pgk_int tag, uint8_t *const *to, size_t at,
+                        bool past)
 {
-    uint32_t columns = b->layout->plan->columns;
-    const double *column = b->values + (size_t)r * PGK_TILE;
-    for (uint32_t i = 0; i < L; i++) {
-        uint32_t word = first + i;
-        if (word == 0)
-            ret[i] = (pgk_real)(tag | BUSY);
-        else
-            ret[i] =
-                word <= columns
-                    ? *vector((double *)(uintptr_t)column + (size_t)(word - 1) * PGK_ROWS * PGK_TILE, group)
-                    : pgk_splat(0.0);
-    }
-}
-
-static inline void store_row(const struct pgk_rows *b, uint32_t r, uint32_t group)
-{
-    uint32_t words = b->layout->plan->columns + 1;
-    pgk_int tag = tags(b, r, group);
     for (uint32_t first = 0; first < words; first += L) {
         pgk_real word[L];
-        gather(b, tag, r, group, first, word);
+        word[0] =
+            first == 0 ? (pgk_real)tag : *(const pgk_real *)(const void *)(value + (size_t)first * PGK_TILE);
+        for (uint32_t i = 1; i < L; i++)
+            word[i] = *(const pgk_real *)(const void *)(value + (size_t)(first + i) * PGK_TILE);
         transpose(word);
-        for (uint32_t i = 0; i < L; i++)
-            store_words(b->unit[r][group * L + i] + (size_t)first * sizeof(double), word[i]);
+        for (uint32_t i = 0; i < L; i++) {
+            if (past)
+                stream_words(to[i] + at + (size_t)first * sizeof(double), word[i]);
+            else
+                store_words(to[i] + at + (size_t)first * sizeof(double), word[i]);
+        }
     }
+}
+
+INLINE void store_row(const struct pgk_units *u, uint32_t r, int64_t busy, bool straight, bool past)
+{
+    const double *value = slot_at(u, r, 0);
+    const uint32_t words = u->words;
+    const size_t at = straight ? r * u->stride : 0;
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        uint8_t *to[L];
+        for (uint32_t i = 0; i < L; i++)
+            to[i] = u->unit[straight ? 0 : r][g * L + i];
+        store_lines(value + g * L, words, tags(u, r, g) | busy, to, at, past);
+    }
+}
+
+INLINE void store_rows(const struct pgk_units *u, int64_t busy, bool straight, bool past)
+{
+    const uint32_t rows = u->rows;
+    for (uint32_t r = 0; r < rows; r++)
+        store_row(u, r, busy, straight, past);
+}
+
+/* Nobody looks at them before the series' `computed` says so: no order, no mark. But these lines may be those
+ * of a row that has left the ring, which a reader is still copying: who sees one of these words must then see
+ * the head that put the new row there. */
+static void store_fresh(const struct pgk_units *u)
+{
+    shm_fence_release();
+    if (u->straight && u->past)
+        store_rows(u, 0, true, true);
+    else if (u->straight)
+        store_rows(u, 0, true, false);
+    else if (u->past)
+        store_rows(u, 0, false, true);
+    else
+        store_rows(u, 0, false, false);
 }
 
 /* Two fences a block, not two a row: what they cost on Arm is shared by all its units. */
-static void store(const struct pgk_rows *b)
+static void store_again(const struct pgk_units *u)
 {
     _Alignas(64) int64_t tag[PGK_ROWS][PGK_TILE];
-    for (uint32_t r = 0; r < b->rows; r++)
+    for (uint32_t r = 0; r < u->rows; r++)
         for (uint32_t g = 0; g < GROUPS; g++)
-            *vector_int(tag[r], g) = tags(b, r, g);
-    store_tags(b, (const int64_t(*)[PGK_TILE])tag, BUSY);
+            *vector_int(tag[r], g) = tags(u, r, g);
+    store_tags(u, (const int64_t(*)[PGK_TILE])tag, BUSY);
     shm_fence_release();
-    for (uint32_t r = 0; r < b->rows; r++)
-        for (uint32_t g = 0; g < GROUPS; g++)
-            store_row(b, r, g);
+    store_rows(u, BUSY, u->straight, false);
     shm_fence_release();
-    store_tags(b, (const int64_t(*)[PGK_TILE])tag, 0);
+    store_tags(u, (const int64_t(*)[PGK_TILE])tag, 0);
+}
+
+static void store(const struct pgk_units *u)
+{
+    if (u->fresh)
+        store_fresh(u);
+    else
+        store_again(u);
+}
+
+/* ------------------------------------------------------------------------------------------------ together
+ */
+
+/* Asks for the lines of row r of the units, and of the bars that come next. */
+static inline void prefetch_row(const struct pgk_rows *b, uint32_t r)
+{
+    size_t bytes = (b->layout->plan->columns + 1) * sizeof(double);
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        for (size_t at = 0; !b->out->past && at < bytes; at += PGD_LINE)
+            __builtin_prefetch(unit_at(b->out, r, l, b->straight) + at, 1);
+        if (b->next[l] != NULL)
+            __builtin_prefetch(b->next[l] + r * b->bar_stride);
+    }
+}
+
+/* Writes rows of the block before, from `r` on, once `done` of all steps of this one are. */
+static uint32_t store_before(const struct pgk_units *before, uint32_t r, uint32_t done, uint32_t all)
+{
+    for (; before != NULL && r * all < before->rows * done; r++)
+        store_row(before, r, 0, true, true);
+    return r;
+}
+
+#ifndef PART
+#define PART 8u
+#endif
+static void step(struct pgk_rows *b)
+{
+    static void (*const run[PGK_INDICATORS])(const struct pgk_rows *, const struct pgk_op *, struct part) = {
+#define PGK_INDICATOR(id, ...) [PGK_##id] = run_##id,
+#include "indicators.def"
+    };
+    const struct pgk_plan *plan = b->layout->plan;
+    uint32_t bands = b->layout->bands, asked = 0, stored = 0;
+    shm_fence_release(); /* as store_fresh does */
+    for (uint32_t i = 0; i < bands; i++)
+        run_band(b, i);
+    for (uint32_t from = 0; from < b->rows; from += PART) {
+        struct part part = {.from = from, .to = from + PART < b->rows ? from + PART : b->rows};
+        for (uint32_t i = 0; i < plan->ops; i++) {
+            part.band = band_at(b, b->layout->band_of[i]);
+            run[plan->op[i].id](b, &plan->op[i], part);
+        }
+        for (; asked < part.to; asked++)
+            prefetch_row(b, asked);
+        stored = store_before(b->before, stored, part.to, b->rows);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------- state */
+
+/* Words of the checkpoints of a group, L from `first` on: the seal, the origin, the state, then nothing. */
+static inline void gather_state(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t group,
+                                pgk_int seal, uint32_t first, pgk_real *ret)
+{
+    for (uint32_t i = 0; i < L; i++) {
+        uint32_t word = first + i, end = PGK_STATE_HEAD + layout->plan->words;
+        if (word == 0)
+            ret[i] = (pgk_real)seal;
+        else if (word == 1)
+            ret[i] = (pgk_real)*vector_int((int64_t *)(void *)tile->origin, group);
+        else
+            ret[i] = word < end ? *vector(pgk_tile_word(tile, word - PGK_STATE_HEAD), group) : pgk_splat(0.0);
+    }
+}
+
+static void save(const struct pgk_layout *layout, struct pgk_tile *tile, uint64_t *const *slot)
+{
+    uint32_t words = (PGK_STATE_HEAD + layout->plan->words + L - 1) / L * L;
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        pgk_uint seal = pgk_seal_begin((pgk_uint)*vector_int((int64_t *)(void *)tile->row, g),
+                                      (pgk_uint)*vector_int((int64_t *)(void *)tile->origin, g));
+        for (uint32_t w = 0; w < layout->plan->words; w++)
+            seal = pgk_seal_mix(seal, (pgk_uint)*vector(pgk_tile_word(tile, w), g));
+        for (uint32_t first = 0; first < words; first += L) {
+            pgk_real word[L];
+            gather_state(layout, tile, g, (pgk_int)pgk_seal_end(seal), first, word);
+            transpose(word);
+            for (uint32_t i = 0; i < L; i++)
+                store_words((uint8_t *)(slot[g * L + i] + first), word[i]);
+        }
+    }
 }
 
 #define NAME2(isa) pgk_simd_##isa
@@ -381,4 +612,4 @@ static void store(const struct pgk_rows *b)
 #define TEXT2(isa) #isa
 #define TEXT(isa)  TEXT2(isa)
 extern const struct pgk_simd NAME(PGK_ISA);
-const struct pgk_simd NAME(PGK_ISA) = {TEXT(PGK_ISA), load, step, store};
+const struct pgk_simd NAME(PGK_ISA) = {TEXT(PGK_ISA), load, step, store, save, drain};

@@ -4,28 +4,46 @@
 
 #include "tile.h"
 
-#define PGK_ROWS 8u /* what a block touches stays in a first-level cache */
+#define PGK_ROWS 16u /* what a block touches stays in a first-level cache */
+
+/* The units of a block's rows, on their way into memory. */
+struct pgk_units {
+    double *values; /* [PGK_ROWS][words + 1][PGK_TILE], 64-byte aligned: room for the tag, the columns, zeros
+                     * up to whole lines, then what no column shows */
+    uint32_t columns;
+    uint32_t words; /* of a unit, a multiple of 8 */
+    uint32_t rows;
+    uint16_t gen;
+    bool straight; /* every lane has all rows and all are written: unit[0] says where they begin, `stride`
+                    * apart, and the rest of `unit` is not set */
+    bool fresh;    /* no row has units that a reader may look at: they need no mark while they are written */
+    bool past;     /* they go past the caches; they lie on whole lines */
+    size_t stride;
+    _Alignas(64) int64_t index[PGK_TILE];         /* row of the series that row 0 is, or would be */
+    _Alignas(64) int64_t rev[PGK_ROWS][PGK_TILE]; /* revisions of the bars */
+    uint8_t *unit[PGK_ROWS][PGK_TILE];            /* rows that are not written: any other memory */
+};
 
 /* Up to PGK_ROWS rows of a tile, as the inner loops see them: see block.h. Every lane ends with the last row;
  * one that has fewer rows begins later. */
 struct pgk_rows {
     const struct pgk_layout *layout;
     struct pgk_tile *tile;
-    double *values; /* [columns + 1][PGK_ROWS][PGK_TILE], 64-byte aligned */
+    struct pgk_units *out;
+    const struct pgk_units *before; /* of the block before, straight ones, still to be written; NULL: none */
+    double *bands;                  /* [bands][2][PGK_ROWS][PGK_TILE], 64-byte aligned: means, deviations */
     uint32_t rows;
-    uint16_t gen;
-    bool steady; /* see struct pgk_row; of every lane that has rows */
-    bool whole;  /* no state must be kept from a row that is not its lane's */
+    bool steady;   /* see struct pgk_row; of every lane that has rows */
+    bool whole;    /* no state must be kept from a row that is not its lane's */
+    bool straight; /* as the units: bar[0] says where the bars begin, `bar_stride` apart */
+    size_t bar_stride;
     bool utc[PGK_TILE];
     _Alignas(64) int64_t first[PGK_TILE]; /* first row that is the lane's; == rows: none is */
-    _Alignas(64) int64_t index[PGK_TILE]; /* row of the series that row 0 is, or would be */
     _Alignas(64) double age[PGK_TILE];    /* of row 0 */
     _Alignas(64) double held[PGK_TILE];
     _Alignas(64) int64_t session[2][PGK_ROWS][PGK_TILE];
-    const uint8_t *bar[PGK_ROWS][PGK_TILE];       /* lines; rows that are no lane's: any whole line */
-    uint8_t *unit[PGK_ROWS][PGK_TILE];            /* units; rows that are not written: any other memory */
-    _Alignas(64) int64_t rev[PGK_ROWS][PGK_TILE]; /* revisions of the bars */
-    const uint8_t *next[PGK_TILE]; /* bars that will be wanted next, PGK_ROWS of them; NULL: none */
+    const uint8_t *bar[PGK_ROWS][PGK_TILE]; /* lines; rows that are no lane's: any whole line */
+    const uint8_t *next[PGK_TILE];          /* bars that will be wanted next, PGK_ROWS of them; NULL: none */
 };
 
 struct pgk_simd {
@@ -33,11 +51,16 @@ struct pgk_simd {
     /* Copies the bars and their revisions, the bars into the tile's fields. False: some bar was being
      * revised. */
     bool (*load)(struct pgk_rows *rows);
-    /* Steps every op over the rows, into `values`, and meanwhile asks for the lines that `store` and the next
-     * `load` will touch. */
+    /* Steps every op over the rows, into out->values; meanwhile writes the units of the block before, and
+     * asks for the lines that `store` and the next `load` will touch. */
     void (*step)(struct pgk_rows *rows);
-    /* Writes the units: first tags that say so, then the values, then the tags of the rows. */
-    void (*store)(const struct pgk_rows *rows);
+    /* Writes the units: first tags that say so, unless they are fresh, then the values, then the tags of the
+     * rows. */
+    void (*store)(const struct pgk_units *units);
+    /* Stores a checkpoint (see state.h) of each lane, for the row it is at. */
+    void (*save)(const struct pgk_layout *layout, struct pgk_tile *tile, uint64_t *const *slot);
+    /* What was written past the caches comes before what is stored from now on. */
+    void (*drain)(void);
 };
 
 /* The best one this processor has; or, for tests, the one of that name, NULL when there is none. */

@@ -16,10 +16,14 @@ void pgk_checkpoints_init(struct pgk_checkpoints *ret, const struct pgk_plan *pl
     ret->words = plan->words;
 }
 
+uint32_t pgk_checkpoints_number(const struct pgk_checkpoints *points, uint64_t row)
+{
+    return (uint32_t)((row + points->phase) / points->every % points->slots);
+}
+
 static uint64_t *slot_of(const struct pgk_checkpoints *points, uint64_t row)
 {
-    uint64_t number = (row + points->phase) / points->every;
-    return (uint64_t *)(void *)(points->base + (size_t)(number % points->slots) * points->size);
+    return pgk_checkpoints_at(points, pgk_checkpoints_number(points, row));
 }
 
 const uint64_t *pgk_checkpoints_find(const struct pgk_checkpoints *points, uint64_t low, uint64_t row,

@@ -36,6 +36,14 @@ static inline bool pgk_checkpoints_due(const struct pgk_checkpoints *points, uin
     return (row + points->phase) % points->every == 0;
 }
 
+/* The slot of the checkpoint for `row`, which is due: slots are taken in turn, numbered from 0. */
+uint32_t pgk_checkpoints_number(const struct pgk_checkpoints *points, uint64_t row);
+
+static inline uint64_t *pgk_checkpoints_at(const struct pgk_checkpoints *points, uint32_t number)
+{
+    return (uint64_t *)(void *)(points->base + (size_t)number * points->size);
+}
+
 /* The slot of the latest checkpoint for a row r, low <= r <= row, and r; NULL when there is none. */
 const uint64_t *pgk_checkpoints_find(const struct pgk_checkpoints *points, uint64_t low, uint64_t row,
                                      uint64_t *ret_row);

@@ -20,7 +20,7 @@ int pgk_sweep_new(struct pgk_sweep **ret, const struct pgk_plan *plan,
                   const struct pgk_simd *simd) PGK_WARN_UNUSED;
 void pgk_sweep_free(struct pgk_sweep *sweep);
 
-/* Runs every task there is. */
-void pgk_sweep_run(struct pgk_sweep *sweep, const struct pgk_sweep_hooks *hooks, uint16_t gen);
+/* Runs every task there is. past: fresh units go past the caches: they are more than these hold. */
+void pgk_sweep_run(struct pgk_sweep *sweep, const struct pgk_sweep_hooks *hooks, uint16_t gen, bool past);
 
 #endif

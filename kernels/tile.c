@@ -7,6 +7,38 @@
 
 _Static_assert(PGK_STRIDE == PGK_TILE, "a lane's rows are a tile apart");
 
+static void add_band(struct pgk_layout *layout, uint32_t op, uint32_t n, enum pgk_band_kind kind)
+{
+    struct pgk_band *band = layout->band, *end = band + layout->bands;
+    while (band < end && (band->n != n || (band->kind == PGK_BAND_RANGE) != (kind == PGK_BAND_RANGE)))
+        band++;
+    if (band == end)
+        *band = (struct pgk_band){n, kind}, layout->bands++;
+    if (band->kind < kind)
+        band->kind = kind;
+    layout->band_of[op] = (uint8_t)(band - layout->band);
+}
+
+/* Whichever of the shared things the op wants. */
+static void add_bands(struct pgk_layout *layout, uint32_t i)
+{
+    const struct pgk_op *op = &layout->plan->op[i];
+    switch (op->id) {
+    case PGK_SMA:
+        add_band(layout, i, op->n[0], PGK_BAND_MEAN);
+        break;
+    case PGK_BB:
+    case PGK_STDDEV:
+        add_band(layout, i, op->n[0], PGK_BAND_SIGMA);
+        break;
+    case PGK_STOCH:
+        add_band(layout, i, op->n[0], PGK_BAND_RANGE);
+        break;
+    default:
+        break;
+    }
+}
+
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room)
 {
     size_t at = (size_t)plan->words * PGK_TILE;
@@ -18,6 +50,8 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
     }
     /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
     ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
+    for (uint32_t i = 0; i < plan->ops; i++)
+        add_bands(ret, i);
 }
 
 void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows)

@@ -13,6 +13,15 @@
 
 #define PGK_TILE 8u /* lanes */
 
+/* What ops of one period share: of the closes their mean, and their deviation too; or the range of highs and
+ * lows. */
+enum pgk_band_kind { PGK_BAND_MEAN, PGK_BAND_SIGMA, PGK_BAND_RANGE };
+
+struct pgk_band {
+    uint32_t n;
+    enum pgk_band_kind kind;
+};
+
 /* Where things lie in the tiles of one size. */
 struct pgk_layout {
     const struct pgk_plan *plan;
@@ -20,6 +29,9 @@ struct pgk_layout {
     size_t past[PGK_FIELDS_MAX]; /* of each field, in doubles: its first row, and ... */
     size_t now[PGK_FIELDS_MAX];  /* ... its first row behind the past */
     size_t size;                 /* bytes of a tile, a multiple of 64 */
+    uint32_t bands;
+    uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
+    struct pgk_band band[PGK_COLUMNS_MAX];
 };
 
 struct pgk_tile {

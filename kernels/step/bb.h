@@ -8,8 +8,8 @@ PGK_FN void pgk_bb_step(const struct pgk_op *op, union pgk_word *s, const struct
 {
     (void)s;
     uint32_t n = op->n[0];
-    pgk_real mean = pgk_mean(row->c, n);
-    pgk_real width = op->factor * pgk_sigma(row->c, n, mean);
+    pgk_real mean = PGK_MEAN(row, n);
+    pgk_real width = op->factor * PGK_SIGMA(row, n, mean);
     out[0] = pgk_held(row, n, mean + width);
     out[1] = pgk_held(row, n, mean);
     out[2] = pgk_held(row, n, mean - width);

@@ -9,7 +9,7 @@ PGK_FN void pgk_stddev_step(const struct pgk_op *op, union pgk_word *s, const st
 {
     (void)s;
     uint32_t n = op->n[0];
-    out[0] = pgk_held(row, n, pgk_sigma(row->c, n, pgk_mean(row->c, n)));
+    out[0] = pgk_held(row, n, PGK_SIGMA(row, n, PGK_MEAN(row, n)));
 }
 
 #endif

@@ -63,6 +63,9 @@ struct pgk_row {
     pgk_window v; /* NaN absent */
     pgk_window p; /* price of the bar's volume: vw, else (h + l + c) / 3 */
     pgk_window derived[PGK_DERIVED_MAX];
+#ifdef PGK_BANDS
+    const pgk_real *band[2]; /* what is asked for below, over the op's period */
+#endif
     pgk_real held;      /* rows that can be read, this one included */
     pgk_real age;       /* rows since the recurrences began, this one included: 1 at the first */
     pgk_int session[2]; /* key of the regular and of the extended session, or PGK_NO_SESSION */
@@ -81,27 +84,77 @@ PGK_FN pgk_real pgk_aged(const struct pgk_row *row, uint32_t first, pgk_real x)
     return row->steady ? x : pgk_sel(pgk_ge(row->age, pgk_splat(first)), x, pgk_splat(PGK_NAN));
 }
 
-/* Mean of the last n values, summed oldest first. */
-PGK_FN pgk_real pgk_mean(pgk_window w, uint32_t n)
+/* Means of the last n values, summed oldest first: at this row and, side by side, the rows after it. */
+PGK_FN void pgk_means(pgk_window w, uint32_t n, int32_t rows, pgk_real *ret)
 {
-    pgk_real sum = pgk_splat(0.0);
+    for (int32_t r = 0; r < rows; r++)
+        ret[r] = pgk_splat(0.0);
     PGK_UNROLL
     for (int32_t i = 1 - (int32_t)n; i <= 0; i++)
-        sum += PGK_AT(w, i);
-    return sum / (double)n;
+        for (int32_t r = 0; r < rows; r++)
+            ret[r] += PGK_AT(w, i + r);
+    for (int32_t r = 0; r < rows; r++)
+        ret[r] = ret[r] / (double)n;
 }
 
-/* Population deviation around `mean`, in two passes. */
-PGK_FN pgk_real pgk_sigma(pgk_window w, uint32_t n, pgk_real mean)
+/* Population deviations around `mean`, in two passes. */
+PGK_FN void pgk_sigmas(pgk_window w, uint32_t n, int32_t rows, const pgk_real *mean, pgk_real *ret)
 {
-    pgk_real sum = pgk_splat(0.0);
+    for (int32_t r = 0; r < rows; r++)
+        ret[r] = pgk_splat(0.0);
     PGK_UNROLL
     for (int32_t i = 1 - (int32_t)n; i <= 0; i++) {
-        pgk_real d = PGK_AT(w, i) - mean;
-        sum += d * d;
+        for (int32_t r = 0; r < rows; r++) {
+            pgk_real d = PGK_AT(w, i + r) - mean[r];
+            ret[r] += d * d;
+        }
     }
-    return pgk_sqrt(sum / (double)n);
+    for (int32_t r = 0; r < rows; r++)
+        ret[r] = pgk_sqrt(ret[r] / (double)n);
 }
+
+PGK_FN pgk_real pgk_mean(pgk_window w, uint32_t n)
+{
+    pgk_real ret;
+    pgk_means(w, n, 1, &ret);
+    return ret;
+}
+
+PGK_FN pgk_real pgk_sigma(pgk_window w, uint32_t n, pgk_real mean)
+{
+    pgk_real ret;
+    pgk_sigmas(w, n, 1, &mean, &ret);
+    return ret;
+}
+
+/* Highest high and lowest low of the last n rows, newest first, likewise. */
+PGK_FN void pgk_ranges(pgk_window h, pgk_window l, uint32_t n, int32_t rows, pgk_real *high, pgk_real *low)
+{
+    for (int32_t r = 0; r < rows; r++) {
+        high[r] = PGK_AT(h, r);
+        low[r] = PGK_AT(l, r);
+    }
+    PGK_UNROLL
+    for (int32_t i = 1; i < (int32_t)n; i++) {
+        for (int32_t r = 0; r < rows; r++) {
+            high[r] = pgk_max(PGK_AT(h, r - i), high[r]);
+            low[r] = pgk_min(PGK_AT(l, r - i), low[r]);
+        }
+    }
+}
+
+/* These of a row: worked out here, unless whoever steps many rows has done so, for all indicators of a
+ * period.
+ */
+#ifdef PGK_BANDS
+#define PGK_MEAN(row, n)          (*(row)->band[0])
+#define PGK_SIGMA(row, n, mean)   (*(row)->band[1])
+#define PGK_RANGE(row, n, hi, lo) ((void)(*(hi) = *(row)->band[0], *(lo) = *(row)->band[1]))
+#else
+#define PGK_MEAN(row, n)          pgk_mean((row)->c, n)
+#define PGK_SIGMA(row, n, mean)   pgk_sigma((row)->c, n, mean)
+#define PGK_RANGE(row, n, hi, lo) pgk_ranges((row)->h, (row)->l, n, 1, hi, lo)
+#endif
 
 /* One step of an exponential mean with smoothing k. */
 PGK_FN pgk_real pgk_smooth(pgk_real e, pgk_real x, double k)

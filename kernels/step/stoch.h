@@ -18,13 +18,8 @@ PGK_FN void pgk_stoch_step(const struct pgk_op *op, union pgk_word *s, const str
                            pgk_real *out)
 {
     (void)s;
-    int32_t k = (int32_t)op->n[0];
-    pgk_real high = PGK_AT(row->h, 0), low = PGK_AT(row->l, 0);
-    PGK_UNROLL
-    for (int32_t i = 1; i < k; i++) {
-        high = pgk_max(PGK_AT(row->h, -i), high);
-        low = pgk_min(PGK_AT(row->l, -i), low);
-    }
+    pgk_real high, low;
+    PGK_RANGE(row, op->n[0], &high, &low);
     PGK_PUT(row->derived[0], pgk_stoch_raw(PGK_AT(row->c, 0), high, low));
     pgk_real slow = pgk_mean(row->derived[0], op->n[1]);
     PGK_PUT(row->derived[1], slow);
