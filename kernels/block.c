@@ -205,20 +205,23 @@ static bool kept(const struct pgk_block *block, uint32_t l)
     return block->keep && block->rows.tile->held[l] > 0;
 }
 
+/* Ages are looked at only while something is seeded. */
 static void set_ages(struct pgk_block *block)
 {
     struct pgk_rows *b = &block->rows;
     const struct pgk_tile *tile = b->tile;
     b->steady = b->whole = true;
     for (uint32_t l = 0; l < PGK_TILE; l++) {
-        double first = (double)b->first[l];
-        double age = (double)(tile->row[l] - tile->origin[l]) + 1.0, held = (double)tile->held[l] + 1.0;
-        b->age[l] = age - first;
-        b->held[l] = held - first;
-        if (block->lane[l].rows > 0 && (age < block->settled || held < b->layout->plan->window))
+        if (block->lane[l].rows > 0 && (tile->row[l] - tile->origin[l] + 1 < block->settled ||
+                                        tile->held[l] + 1 < b->layout->plan->window))
             b->steady = false;
         if (block->lane[l].rows < b->rows && (block->lane[l].rows > 0 || kept(block, l)))
             b->whole = false;
+    }
+    for (uint32_t l = 0; !b->steady && l < PGK_TILE; l++) {
+        double first = (double)b->first[l];
+        b->age[l] = (double)(tile->row[l] - tile->origin[l]) + 1.0 - first;
+        b->held[l] = (double)tile->held[l] + 1.0 - first;
     }
 }
 
@@ -287,6 +290,7 @@ void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
     struct pgk_rows *b = &block->rows;
     b->tile = tile;
     b->out->gen = gen;
+    b->asked = block->keep;
     for (uint32_t l = 0; l < PGK_TILE; l++)
         block->lane[l].outcome = PGK_REACHED;
     read_rows(block);

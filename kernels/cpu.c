@@ -1,6 +1,7 @@
 #include "cpu.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -80,6 +81,8 @@ int pgk_cpu_bind(struct pgk_cpu *cpu, struct pgk_cpu_segment *ret, void *base,
     size_t tiles = (geo->series_max + PGK_TILE - 1) / PGK_TILE;
     struct pgk_cpu_segment segment = {.base = base, .geo = *geo, .hot_bytes = tiles * cpu->hot.size};
     segment.row = calloc(geo->series_max, sizeof *segment.row);
+    segment.slot = calloc(geo->series_max, sizeof *segment.slot);
+    segment.ahead = calloc(geo->series_max, sizeof *segment.ahead);
     segment.call = calloc(geo->series_max, sizeof *segment.call);
     segment.change = calloc(geo->series_max, sizeof *segment.change);
     segment.lanes = calloc(tiles, sizeof *segment.lanes);
@@ -89,8 +92,8 @@ int pgk_cpu_bind(struct pgk_cpu *cpu, struct pgk_cpu_segment *ret, void *base,
     segment.hot = hot == MAP_FAILED ? NULL : hot;
     if (segment.hot != NULL)
         (void)madvise(hot, segment.hot_bytes, MADV_HUGEPAGE);
-    if (segment.hot == NULL || segment.row == NULL || segment.call == NULL || segment.change == NULL ||
-        segment.lanes == NULL || segment.listed == NULL) {
+    if (segment.hot == NULL || segment.row == NULL || segment.slot == NULL || segment.ahead == NULL ||
+        segment.call == NULL || segment.change == NULL || segment.lanes == NULL || segment.listed == NULL) {
         pgk_cpu_unbind(&segment);
         return -ENOMEM;
     }
@@ -104,6 +107,8 @@ void pgk_cpu_unbind(struct pgk_cpu_segment *segment)
     if (segment->hot != NULL)
         munmap(segment->hot, segment->hot_bytes);
     free(segment->row);
+    free(segment->slot);
+    free(segment->ahead);
     free(segment->call);
     free(segment->change);
     free(segment->lanes);
@@ -186,6 +191,7 @@ static void sort_changes(struct call *call)
 
 /* -------------------------------------------------------------------------------------------- hot tiles */
 
+/* What is asked for ahead of its use: the lines of a tile that one row is stepped from ... */
 static void prefetch_tile(const struct call *call, uint32_t number)
 {
     const struct pgk_layout *layout = &call->cpu->hot;
@@ -193,49 +199,78 @@ static void prefetch_tile(const struct call *call, uint32_t number)
     struct pgk_tile *tile = hot_tile(call->cpu, call->segment, number);
     for (uint32_t f = 0; f < plan->fields; f++) {
         const double *now = pgk_tile_now(layout, tile, f);
-        for (uint32_t i = 0; i <= plan->halo[f]; i++)
+        for (uint32_t i = 0; i <= layout->reach[f]; i++)
             __builtin_prefetch(now - (size_t)i * PGK_TILE, 1);
     }
     for (uint32_t w = 0; w < plan->words; w++)
         __builtin_prefetch(pgk_tile_word(tile, w), 1);
 }
 
+static const uint8_t *head_of(const struct pgk_cpu_segment *segment, uint32_t s)
+{
+    return (const uint8_t *)segment->base + segment->geo.series_offset + s * segment->geo.series_stride;
+}
+
+static size_t bar_of(const struct pgk_cpu_segment *segment, uint32_t s)
+{
+    return segment->geo.bar_offset + s * segment->geo.rows_stride;
+}
+
+static size_t unit_of(const struct pgk_cpu_segment *segment, uint32_t s)
+{
+    return segment->geo.unit_offset + s * segment->geo.rows_stride;
+}
+
+/* ... and, before that, the bars, the units and the heads of its series, which are all over the segment. Only
+ * addresses are worked out: whatever is read here is waited for. */
 static void prefetch_rows(const struct call *call, uint32_t number)
 {
     const struct pgk_cpu_segment *segment = call->segment;
-    struct pgk_tile *tile = hot_tile(call->cpu, segment, number);
-    for (uint32_t at = 0; at < sizeof *tile; at += PGD_LINE)
-        __builtin_prefetch((uint8_t *)tile + at, 1);
+    const struct pgd_bars_geometry *geo = &segment->geo;
+    const uint8_t *base = segment->base, *tile = (const uint8_t *)hot_tile(call->cpu, segment, number);
+    const uint32_t lanes = segment->lanes[number];
+    const size_t bytes = (geo->columns + 1) * sizeof(double);
     for (uint32_t l = 0; l < PGK_TILE; l++) {
         uint32_t s = number * PGK_TILE + l;
-        if (!(segment->lanes[number] & 1u << l))
+        if (!(lanes & 1u << l))
             continue;
-        const struct pgk_change *change = &call->changes[segment->change[s]];
-        struct pgk_series series;
-        pgk_series_init(&series, segment->base, &segment->geo, s);
-        uint64_t slot = change->from % series.capacity;
-        uint8_t *unit = series.units + slot * series.unit_stride;
-        __builtin_prefetch(series.bars + slot * series.bar_stride);
-        for (uint32_t at = 0; at < (segment->geo.columns + 1) * sizeof(double); at += PGD_LINE)
+        const uint8_t *head = head_of(segment, s);
+        const uint8_t *unit = base + unit_of(segment, s) + (size_t)segment->slot[s] * geo->unit_stride;
+        __builtin_prefetch(base + bar_of(segment, s) + (size_t)segment->slot[s] * geo->bar_stride);
+        for (size_t at = 0; at < bytes; at += PGD_LINE)
             __builtin_prefetch(unit + at, 1);
-        __builtin_prefetch(&series.head->computed, 1);
+        (void)shm_load32(head + offsetof(struct pgd_series, session));
+        __builtin_prefetch(head + offsetof(struct pgd_series, computed), 1);
     }
+    for (size_t at = 0; at < sizeof(struct pgk_tile); at += PGD_LINE)
+        __builtin_prefetch(tile + at, 1);
 }
 
 static void want_lane(const struct call *call, struct pgk_lane *lane, uint32_t s, uint64_t row)
 {
     const struct pgk_cpu_segment *segment = call->segment;
     pgk_series_init(&lane->series, segment->base, &segment->geo, s);
-    lane->slot = row % lane->series.capacity;
+    lane->slot = segment->slot[s];
     lane->want = 1;
     lane->ahead = false;
     lane->write_from = lane->computed = row;
 }
 
+static void save_lane(struct call *call, struct pgk_cpu_thread *thread, struct pgk_tile *tile, uint32_t s)
+{
+    struct pgk_checkpoints points;
+    pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
+    pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, thread->words);
+    pgk_checkpoints_store(&points, tile->row[s % PGK_TILE], tile->origin[s % PGK_TILE], thread->words,
+                          call->cpu->plan.words);
+    call->segment->ahead[s] = points.every;
+}
+
 static void did_lane(struct call *call, struct pgk_cpu_thread *thread, struct pgk_tile *tile, uint32_t s)
 {
     struct pgk_lane *lane = &thread->block.lane[s % PGK_TILE];
-    struct pgk_change *change = &call->changes[call->segment->change[s]];
+    struct pgk_cpu_segment *segment = call->segment;
+    struct pgk_change *change = &call->changes[segment->change[s]];
     uint64_t row = tile->row[s % PGK_TILE];
     change->reserved = PGK_CHANGE_DONE;
     change->done_first = change->done_end = change->from;
@@ -247,14 +282,11 @@ static void did_lane(struct call *call, struct pgk_cpu_thread *thread, struct pg
     if (lane->rows == 0)
         return;
     change->done_end = row;
-    call->segment->row[s] = row;
+    segment->row[s] = row;
+    segment->slot[s] = (uint32_t)lane->slot;
     shm_store64_release(&lane->series.head->computed, row);
-    struct pgk_checkpoints points;
-    pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
-    if (!pgk_checkpoints_due(&points, row))
-        return;
-    pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, thread->words);
-    pgk_checkpoints_store(&points, row, tile->origin[s % PGK_TILE], thread->words, call->cpu->plan.words);
+    if (--segment->ahead[s] == 0)
+        save_lane(call, thread, tile, s);
 }
 
 static void push_tile(struct call *call, struct pgk_cpu_thread *thread, uint32_t number)
@@ -318,6 +350,8 @@ static void task_done(void *user, const struct pgk_task *task, enum pgk_outcome 
     if (outcome != PGK_REACHED || tile->row[lane] != task->end || tile->held[lane] == 0)
         return;
     call->segment->row[series] = task->end;
+    call->segment->slot[series] = (uint32_t)(task->end % task->series.capacity);
+    call->segment->ahead[series] = (uint32_t)pgk_checkpoints_ahead(&task->points, task->end);
     pgk_tile_copy(&call->cpu->hot, hot_tile(call->cpu, call->segment, series / PGK_TILE), series % PGK_TILE,
                   layout, tile, lane);
 }

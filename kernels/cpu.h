@@ -20,6 +20,8 @@ struct pgk_cpu_segment {
     size_t hot_bytes;
     uint64_t *
         row; /* of each series: the row its lane of a hot tile is to be stepped to, PGK_COLD when it is not */
+    uint32_t *slot;   /* of each hot series: where in the ring that row lies ... */
+    uint32_t *ahead;  /* ... and how many rows on the next one with a checkpoint is */
     uint64_t *call;   /* of each series: the last round that had a change of it */
     uint32_t *change; /* of each series: that change */
     uint8_t *lanes;   /* of each tile: the lanes that get a row */

@@ -35,6 +35,7 @@ struct pgk_rows {
     uint32_t rows;
     bool steady;   /* see struct pgk_row; of every lane that has rows */
     bool whole;    /* no state must be kept from a row that is not its lane's */
+    bool asked;    /* the lines of the units have been asked for */
     bool straight; /* as the units: bar[0] says where the bars begin, `bar_stride` apart */
     size_t bar_stride;
     bool utc[PGK_TILE];

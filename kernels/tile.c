@@ -39,6 +39,16 @@ static void add_bands(struct pgk_layout *layout, uint32_t i)
     }
 }
 
+static void reach_back(struct pgk_layout *layout, const struct pgk_op *op)
+{
+    uint32_t *reach = layout->reach, ranges = op->id == PGK_STOCH ? op->n[0] - 1 : 0;
+    ranges = op->id == PGK_MFI ? op->n[0] : ranges;
+    reach[PGK_H] = ranges > reach[PGK_H] ? ranges : reach[PGK_H];
+    reach[PGK_L] = ranges > reach[PGK_L] ? ranges : reach[PGK_L];
+    for (uint32_t i = 0; op->derived != 0 && i < PGK_DERIVED_MAX; i++)
+        reach[op->derived + i] = op->n[1 + i] - 1;
+}
+
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room)
 {
     size_t at = (size_t)plan->words * PGK_TILE;
@@ -50,8 +60,12 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
     }
     /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
     ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
-    for (uint32_t i = 0; i < plan->ops; i++)
+    memcpy(ret->reach, plan->halo, sizeof ret->reach);
+    ret->reach[PGK_H] = ret->reach[PGK_L] = 0;
+    for (uint32_t i = 0; i < plan->ops; i++) {
+        reach_back(ret, &plan->op[i]);
         add_bands(ret, i);
+    }
 }
 
 void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows)

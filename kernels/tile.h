@@ -25,10 +25,12 @@ struct pgk_band {
 /* Where things lie in the tiles of one size. */
 struct pgk_layout {
     const struct pgk_plan *plan;
-    uint32_t room;               /* rows that can be stepped before the past is moved back to the front */
-    size_t past[PGK_FIELDS_MAX]; /* of each field, in doubles: its first row, and ... */
-    size_t now[PGK_FIELDS_MAX];  /* ... its first row behind the past */
-    size_t size;                 /* bytes of a tile, a multiple of 64 */
+    uint32_t room;                  /* rows that can be stepped before the past is moved back to the front */
+    size_t past[PGK_FIELDS_MAX];    /* of each field, in doubles: its first row, and ... */
+    size_t now[PGK_FIELDS_MAX];     /* ... its first row behind the past */
+    uint32_t reach[PGK_FIELDS_MAX]; /* rows of it that a step reads before its own: fewer than the past has,
+                                     * where a lane that is taken up must be derived from further back */
+    size_t size;                    /* bytes of a tile, a multiple of 64 */
     uint32_t bands;
     uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
     struct pgk_band band[PGK_COLUMNS_MAX];
