@@ -203,6 +203,70 @@ def prefetch_learns():
         until(lambda: m.daemon.counters()["prefetch_hits"] == 1, "and it was guessed")
         c = m.daemon.counters()
         check(c["prefetch_misses"] == 0 and c["cache_hits"] >= before["cache_hits"] + 2, "its rows were in the cache")
+        check(m.daemon.status()["cache"]["prefetch_hits"] == 1, "status says so")
+        check("prefetch 1 symbols guessed, 0 not" in m.daemon.ctl("status").stdout, "and its text")
+
+
+def prefetch_keeps_within_its_budget():
+    """Of four symbols that were asked for two, and no faster than the rate that all requests share."""
+    with Place() as place:
+        tuesday = calendar.timegm((2026, 7, 14, 13, 35, 0))
+        m = Market(place, tuesday, ("AAPL",))
+        config = m.daemon.config.read_text()
+        four = ("MSFT", "SPY", "NVDA", "TSLA")
+        for symbol in four:
+            r = m.daemon.ctl("subscribe", symbol, "-n", 1, "--timeout", 20)
+            check(r.returncode == 0, "a client asks for " + symbol)
+        m.kept(2)
+        m.daemon.stop()
+        m.daemon.remove()
+        wednesday = tuesday + 86400 - 33 * 60
+        m.daemon.config.write_text(config.replace("rest: {", 'rest: {"requests_per_minute": 5, ') + "prefetch: {symbols: 2}\n")
+        m.daemon.env = m.clock(wednesday)
+        m.daemon.start()
+        m.daemon.until_live("AAPL")
+        until(lambda: m.daemon.counters()["prefetch_warmed"] >= 2, "before the open some are fetched")
+        c = m.daemon.counters()
+        check(c["rest_requests"] <= 5, "within the rate: %d requests" % c["rest_requests"])
+        m.daemon.stop()
+        m.daemon.remove()
+        m.daemon.config.write_text(config + "prefetch: {symbols: 2}\n")
+        m.daemon.start()
+        m.daemon.until_live("AAPL")
+        until(lambda: m.daemon.counters()["prefetch_warmed"] == 4, "without that rate the two are there")
+        time.sleep(1)
+        check(m.daemon.counters()["prefetch_warmed"] == 4, "and no more than two: prefetch.symbols")
+        for symbol in four:
+            check(m.daemon.ctl("subscribe", symbol, "-n", 1, "--timeout", 20).returncode == 0, "the client comes for " + symbol)
+        until(lambda: sum(m.daemon.counters()["prefetch_" + x] for x in ("hits", "misses")) == 4, "each is a hit or a miss")
+        check(m.daemon.counters()["prefetch_hits"] == 2, "two of them were guessed")
+
+
+def foreign_files():
+    """Files that are sound but another symbol's, links and texts are set aside like damaged ones."""
+    with Place() as place:
+        m = Market(place, SATURDAY)
+        m.kept(4)
+        before = m.rows()
+        files = {(f.parts[-3], f.name): f for f in files_of(m) if f.stat().st_size > 2048 and "damaged" not in f.parts}
+        check(len(files) == 4, "four files: %s" % sorted(files))
+        a, b = files["1m", "AAPL.bars"], files["1m", "MSFT.bars"]
+        bytes_a, bytes_b = a.read_bytes(), b.read_bytes()
+        a.write_bytes(bytes_b)
+        b.write_bytes(bytes_a)
+        text, link = files["1s", "AAPL.bars"], files["1s", "MSFT.bars"]
+        text.write_text("nothing of the kind\n" * 500)
+        target = place.folder / "elsewhere"
+        link.rename(target)
+        link.symlink_to(target)
+        was = target.read_bytes()
+        counters = m.restart()
+        until(lambda: m.daemon.counters()["cache_damaged"] == 4, "each is found")
+        check(counters["rest_requests"] == 4 and m.rows() == before, "all is fetched again and is what it was")
+        check(target.read_bytes() == was, "what a link points to is left alone")
+        check(len(files_of(m, "v1/damaged/*")) >= 3, "set aside")
+        m.kept(4)
+        check(m.restart()["rest_requests"] == 0, "and in the cache again")
 
 
 def a_cache_that_cannot_be_had():
@@ -218,4 +282,4 @@ def a_cache_that_cannot_be_had():
 
 if __name__ == "__main__":
     main(warm_restart_without_a_request, only_what_is_new, damage_is_found_and_mended, room_is_bounded, import_then_start,
-         prefetch_learns, a_cache_that_cannot_be_had)
+         prefetch_learns, prefetch_keeps_within_its_budget, foreign_files, a_cache_that_cannot_be_had)
