@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "ws.h"
+
 #define BLOCKS    8u
 #define BYTES_MAX (4u << 20) /* of a block: a larger one is not worth eight times its memory */
 
@@ -36,12 +38,17 @@ static bool read_whole(int fd, void *to, size_t size, uint64_t offset)
 
 static void check_records(struct journal_ahead_block *b)
 {
-    b->sound = 0;
+    bool text = true;
+    b->sound = b->text = 0;
     for (uint32_t i = 0; i < b->head.records && b->sound < b->head.bytes; i++) {
         const struct journal_record *r = (const struct journal_record *)(const void *)(b->records + b->sound);
         if (journal_record_fault(r, b->head.bytes - b->sound))
             return;
         b->sound += journal_padded(r->size);
+        text =
+            text && (r->kind != JOURNAL_FRAME || ws_is_utf8((const uint8_t *)(r + 1), r->size - sizeof *r));
+        if (text)
+            b->text = b->sound;
     }
 }
 

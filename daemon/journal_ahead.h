@@ -16,6 +16,7 @@ struct journal_ahead_block {
     uint8_t *records;
     size_t room;  /* taken for them; head.bytes of it are read */
     size_t sound; /* bytes of records, from the first on, whose checksums are right */
+    size_t text;  /* of these, those before the first frame that is not UTF-8 */
 };
 
 /* Starts the thread. -ENOMEM, -EAGAIN. */

@@ -33,7 +33,7 @@ struct journal_reader {
     bool short_block;            /* the file ends within it */
     struct journal_ahead *ahead; /* NULL: none */
     bool got;                    /* the block at block_at came from it, with its records */
-    size_t sound;                /* bytes of its records that were checked there */
+    size_t sound, text;          /* bytes of its records that were checked there */
 };
 
 static int fail(const struct journal_reader *r, int error, const char *what, char *err, size_t err_size)
@@ -201,6 +201,7 @@ static bool take_ahead(struct journal_reader *r)
     r->records = b.records;
     r->room = b.room;
     r->sound = b.sound;
+    r->text = b.text;
     return true;
 }
 
@@ -246,7 +247,7 @@ static int load(struct journal_reader *r, char *err, size_t err_size)
         r->short_block = false;
         return 1;
     }
-    r->sound = 0;
+    r->sound = r->text = 0;
     r->short_block = there < r->block.bytes;
     size_t want = r->short_block ? (size_t)there : r->block.bytes;
     if (want > r->room || !r->records) {
@@ -330,6 +331,7 @@ int journal_reader_next(struct journal_reader *r, struct journal_item *ret, char
             .size = record->size - sizeof *record,
             .seq = r->seq++,
             .offset = r->block_at + sizeof r->block + r->at,
+            .text = r->at < r->text,
         };
         r->at += journal_padded(record->size);
         r->index++;

@@ -17,6 +17,7 @@ struct journal_item {
     size_t size;
     uint64_t seq;
     uint64_t offset; /* in the file */
+    bool text;       /* it was looked at already: if it is a frame, it is UTF-8 */
 };
 
 /* Bytes that cannot be used, or records that are not there. Called from within journal_reader_next. */

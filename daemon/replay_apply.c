@@ -115,7 +115,7 @@ static int do_frame(struct replay_target *t, const struct journal_item *item, co
     struct frame_sink s = {t, feed_sink(t->feed, (enum pgd_cluster)cluster)};
     const struct parse_sink sink = {.event = on_event, .fault = on_fault, .user = &s};
     t->frames++;
-    if (!ws_is_utf8(item->data, item->size) ||
+    if ((!item->text && !ws_is_utf8(item->data, item->size)) ||
         parse_ws((const char *)item->data, item->size, (enum pgd_cluster)cluster, &sink) < 0)
         pgd_count(&t->bus->board, PGD_C_ws_bad_messages, 1);
     return 0;

@@ -21,6 +21,7 @@
 #include "journal.h"
 #include "journal_ahead.h"
 #include "journal_read.h"
+#include "ws.h"
 
 #define NAME_MAX_ 300
 
@@ -117,9 +118,14 @@ static void on_damage(void *user, const struct journal_damage *d)
     assert_non_null(d->what);
 }
 
+static unsigned texts; /* records known to be text before they were looked at */
+
 static void look(struct seen *s, const struct journal_item *item)
 {
     uint8_t data[256];
+    texts += item->text;
+    if (item->text && item->head->kind == JOURNAL_FRAME)
+        assert_true(ws_is_utf8(item->data, item->size));
     switch (item->head->kind) {
     case JOURNAL_FRAME:
         assert_int_equal(item->size, frame_of(item->head->index, data));
@@ -333,6 +339,7 @@ static void test_cut_everywhere(void **state)
         assert_int_equal(again.damages, 0);
     }
     assert_int_equal(last, 30);
+    assert_true(texts > 0);
     free(bytes);
 }
 
