@@ -109,8 +109,9 @@ static struct pgk_engine *start_engine(struct world *w, const struct ref_segment
     struct pgk_engine *engine = NULL;
     char why[256] = "";
     if (!plain && kind == PGK_CPU)
-        options = (struct pgk_engine_options){
-            .kind = PGK_CPU, .threads = below(w, 3), .isa = sets[below(w, sizeof sets / sizeof sets[0])]};
+        options = (struct pgk_engine_options){.kind = PGK_CPU,
+                                              .threads = getenv("TEST_ONE_THREAD") == NULL ? below(w, 3) : 1,
+                                              .isa = sets[below(w, sizeof sets / sizeof sets[0])]};
     int rc = pgk_engine_new(&engine, w->plan, &options, why, sizeof why);
     if (rc != 0 && options.isa != NULL) {
         options.isa = NULL;
