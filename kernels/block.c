@@ -22,28 +22,23 @@ int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout, con
     const size_t values = (size_t)(words + 1) * column;
     *block = (struct pgk_block){.simd = simd, .settled = settled_age(plan)};
     block->rows.layout = layout;
-    block->rows.out = &block->units[0];
+    block->rows.out = &block->units;
     block->rows.bands = aligned_alloc(64, (layout->bands + 1) * 2 * column);
     block->idle = aligned_alloc(64, words * sizeof(double));
-    bool whole = block->rows.bands != NULL && block->idle != NULL;
-    for (int i = 0; i < 2; i++) {
-        block->units[i].columns = plan->columns;
-        block->units[i].words = words;
-        block->units[i].values = aligned_alloc(64, values);
-        if (block->units[i].values != NULL)
-            memset(block->units[i].values, 0, values);
-        whole = whole && block->units[i].values != NULL;
+    block->units.columns = plan->columns;
+    block->units.words = words;
+    block->units.values = aligned_alloc(64, values);
+    if (block->rows.bands == NULL || block->idle == NULL || block->units.values == NULL) {
+        pgk_block_fini(block);
+        return -ENOMEM;
     }
-    if (whole)
-        return 0;
-    pgk_block_fini(block);
-    return -ENOMEM;
+    memset(block->units.values, 0, values);
+    return 0;
 }
 
 void pgk_block_fini(struct pgk_block *block)
 {
-    for (int i = 0; i < 2; i++)
-        free(block->units[i].values);
+    free(block->units.values);
     free(block->rows.bands);
     free(block->idle);
     *block = (struct pgk_block){0};
@@ -265,26 +260,6 @@ static void move_on(struct pgk_block *block)
     tile->at += b->rows;
 }
 
-void pgk_block_flush(struct pgk_block *block)
-{
-    if (block->rows.before != NULL)
-        block->simd->store(block->rows.before);
-    block->rows.before = NULL;
-}
-
-/* Stores that go past the caches are slow, and everything stored after them waits: so they are spread over
- * the steps of the next block. */
-static void write_units(struct pgk_block *block)
-{
-    struct pgk_rows *b = &block->rows;
-    if (!b->out->straight || !b->out->past) {
-        block->simd->store(b->out);
-        return;
-    }
-    b->before = b->out;
-    b->out = b->out == &block->units[0] ? &block->units[1] : &block->units[0];
-}
-
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
 {
     struct pgk_rows *b = &block->rows;
@@ -302,7 +277,6 @@ void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
     for (uint32_t l = 0; l < PGK_TILE; l++)
         if (block->lane[l].rows > 0 && tile->row[l] < block->lane[l].computed)
             note_changed(block, l);
-    b->before = NULL;
-    write_units(block);
+    block->simd->store(b->out);
     move_on(block);
 }

@@ -26,8 +26,8 @@ struct pgk_block {
     bool past;        /* fresh units go past the caches, where they lie on whole lines */
     struct pgk_lane lane[PGK_TILE];
     struct pgk_rows rows;
-    struct pgk_units units[2]; /* of this block, and of the one before while they are not written yet */
-    uint8_t *idle;             /* takes units that nobody wants */
+    struct pgk_units units;
+    uint8_t *idle; /* takes units that nobody wants */
 };
 
 /* `layout` must outlive it. */
@@ -35,9 +35,7 @@ int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout,
                    const struct pgk_simd *simd) PGK_WARN_UNUSED;
 void pgk_block_fini(struct pgk_block *block);
 
-/* Reads, steps and writes what the lanes want; the tile moves on. Units that go past the caches are written
- * with the next block, or by a flush. */
+/* Reads, steps and writes what the lanes want; the tile moves on. */
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen);
-void pgk_block_flush(struct pgk_block *block);
 
 #endif

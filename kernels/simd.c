@@ -426,16 +426,8 @@ static inline void prefetch_row(const struct pgk_rows *b, uint32_t r)
     }
 }
 
-/* Writes rows of the block before, from `r` on, once `done` of all steps of this one are. */
-static uint32_t store_before(const struct pgk_units *before, uint32_t r, uint32_t done, uint32_t all)
-{
-    for (; before != NULL && r * all < before->rows * done; r++)
-        store_row(before, r, 0, true, true);
-    return r;
-}
-
-/* Rows of each op before the next one takes its turn: what an op waits for, its last result, passes while
- * another runs, when the loops are short enough for the processor to see both. */
+/* Rows of each op before the next one takes its turn: few enough that the processor sees the end of one and
+ * the beginning of the next together. */
 #define PART 8u
 
 static void step(struct pgk_rows *b)
@@ -445,8 +437,7 @@ static void step(struct pgk_rows *b)
 #include "indicators.def"
     };
     const struct pgk_plan *plan = b->layout->plan;
-    uint32_t bands = b->layout->bands, asked = 0, stored = 0;
-    shm_fence_release(); /* as store_fresh does */
+    uint32_t bands = b->layout->bands, asked = 0;
     for (uint32_t i = 0; i < bands; i++)
         run_band(b, i);
     for (uint32_t from = 0; from < b->rows; from += PART) {
@@ -457,7 +448,6 @@ static void step(struct pgk_rows *b)
         }
         for (; !b->asked && asked < part.to; asked++)
             prefetch_row(b, asked);
-        stored = store_before(b->before, stored, part.to, b->rows);
     }
 }
 

@@ -30,8 +30,7 @@ struct pgk_rows {
     const struct pgk_layout *layout;
     struct pgk_tile *tile;
     struct pgk_units *out;
-    const struct pgk_units *before; /* of the block before, straight ones, still to be written; NULL: none */
-    double *bands;                  /* [bands][2][PGK_ROWS][PGK_TILE], 64-byte aligned: means, deviations */
+    double *bands; /* [bands][2][PGK_ROWS][PGK_TILE], 64-byte aligned: means, deviations */
     uint32_t rows;
     bool steady;   /* see struct pgk_row; of every lane that has rows */
     bool whole;    /* no state must be kept from a row that is not its lane's */
@@ -52,8 +51,8 @@ struct pgk_simd {
     /* Copies the bars and their revisions, the bars into the tile's fields. False: some bar was being
      * revised. */
     bool (*load)(struct pgk_rows *rows);
-    /* Steps every op over the rows, into out->values; meanwhile writes the units of the block before, and
-     * asks for the lines that `store` and the next `load` will touch. */
+    /* Steps every op over the rows, into out->values, and meanwhile asks for the lines that `store` and the
+     * next `load` will touch. */
     void (*step)(struct pgk_rows *rows);
     /* Writes the units: first tags that say so, unless they are fresh, then the values, then the tags of the
      * rows. */

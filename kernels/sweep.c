@@ -113,7 +113,6 @@ static enum pgk_outcome take_up(struct pgk_sweep *sweep, uint32_t lane)
 static void ended(struct pgk_sweep *sweep, uint32_t lane, enum pgk_outcome outcome, uint64_t row)
 {
     struct pgk_task *task = &sweep->task[lane];
-    pgk_block_flush(&sweep->block);
     while (pgk_task_again(task, outcome, row)) {
         outcome = take_up(sweep, lane);
         if (outcome == PGK_REACHED)
