@@ -360,7 +360,7 @@ static void sweep_share(void *user, uint32_t thread)
 {
     struct call *call = user;
     struct pgk_sweep_hooks hooks = {next_task, task_done, call};
-    bool past = call->long_way * call->segment->geo.unit_stride > PAST_BYTES;
+    bool past = call->segment->past && call->long_way * call->segment->geo.unit_stride > PAST_BYTES;
     pgk_sweep_run(call->cpu->thread[thread].sweep, &hooks, call->cpu->gen, past);
 }
 

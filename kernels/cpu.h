@@ -26,6 +26,7 @@ struct pgk_cpu_segment {
     uint32_t *change; /* of each series: that change */
     uint8_t *lanes;   /* of each tile: the lanes that get a row */
     uint32_t *listed; /* tiles that get a row */
+    bool past;        /* first units may go past the caches */
 };
 
 struct pgk_cpu {

@@ -218,6 +218,12 @@ int pgk_engine_bind(struct pgk_engine *engine, void *base, const struct pgd_bars
     return number;
 }
 
+void pgk_engine_private(struct pgk_engine *engine, int segment)
+{
+    if (segment >= 0 && segment < engine->segment_count)
+        engine->segments[segment].past = true;
+}
+
 static struct pgk_cpu_segment *segment_of(struct pgk_engine *engine, int segment)
 {
     return segment >= 0 && segment < engine->segment_count ? &engine->segments[segment] : NULL;

@@ -67,6 +67,7 @@ void pgk_table_fini(struct pgk_table *table)
 int pgk_table_bind(const struct pgk_table *table, struct pgk_engine *engine)
 {
     int segment = pgk_engine_bind(engine, table->base, &table->geo);
+    pgk_engine_private(engine, segment);
     int rc = segment < 0 ? segment : pgk_engine_extent(engine, segment, 0, table->geo.series_max);
     return rc < 0 ? rc : segment;
 }

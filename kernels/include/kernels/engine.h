@@ -100,6 +100,10 @@ void pgk_engine_free(struct pgk_engine *engine);
 int pgk_engine_bind(struct pgk_engine *engine, void *base,
                     const struct pgd_bars_geometry *geo) PGK_WARN_UNUSED;
 
+/* The bound segment is private memory, which nobody reads meanwhile: the CPU engine may store past the caches
+ * what they do not hold. In the daemon's shared memory that takes about twice as long (make bench-rest). */
+void pgk_engine_private(struct pgk_engine *engine, int segment);
+
 /* Says that series [first, first + count) of a bound segment have come into use: a GPU engine registers their
  * extent. */
 int pgk_engine_extent(struct pgk_engine *engine, int segment, uint32_t first, uint32_t count) PGK_WARN_UNUSED;
