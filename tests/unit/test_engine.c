@@ -502,6 +502,17 @@ static void recover_without_states_wrapped(void **state)
     world_free(w);
 }
 
+/* The checkpoints are those of one sweep, sealed several at a time. */
+static void recover_swept(void **state)
+{
+    (void)state;
+    struct world *w = world_new(NULL, 0, 64, 10);
+    append(w, 500);
+    (void)compute(w, 10);
+    recover_expects(w, w->count);
+    world_free(w);
+}
+
 static void recover_empty(void **state)
 {
     (void)state;
@@ -598,6 +609,7 @@ int main(void)
         cmocka_unit_test(recover_torn_unit),
         cmocka_unit_test(recover_without_states),
         cmocka_unit_test(recover_without_states_wrapped),
+        cmocka_unit_test(recover_swept),
         cmocka_unit_test(recover_empty),
         cmocka_unit_test(threads_are_named),
         cmocka_unit_test(floor_moves),
