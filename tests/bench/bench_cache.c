@@ -19,15 +19,12 @@
 
 #include <uv.h>
 
-#include "bus.h"
+#include "bench/inside.h"
 #include "cache.h"
 #include "cache_file.h"
 #include "cache_name.h"
-#include "feed.h"
-#include "symbols.h"
 #include "unit/folder.h"
 #include "warm.h"
-#include "worker.h"
 
 #define SYMBOLS 10000u
 #define ROWS    1000u
@@ -38,15 +35,7 @@
 
 struct bench {
     char directory[256];
-    char instance[32];
-    struct config config;
-    struct config_bars bars;
-    struct pgk_plan *plan;
-    struct pgk_engine *engine;
-    struct bus bus;
-    struct symbols *symbols;
-    struct worker *worker;
-    struct feed *feed;
+    struct inside inside;
     struct cache *cache;
     uv_loop_t loop;
     struct warm *warm;
@@ -60,12 +49,6 @@ static int64_t now_ns(void)
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_cache: %s\n", what);
-    exit(1);
 }
 
 static void report(const char *name, double ours, double reference, const char *unit, const char *note)
@@ -102,7 +85,7 @@ static double fill(struct bench *b)
     int64_t *t = malloc(ROWS * sizeof *t), spent = 0;
     struct pgd_bar *bars = calloc(ROWS, sizeof *bars);
     if (!t || !bars)
-        die("out of memory");
+        inside_die("out of memory");
     make_times(t);
     uint64_t seed = 1;
     for (unsigned s = 0; s < SYMBOLS; s++) {
@@ -126,7 +109,7 @@ static double fill(struct bench *b)
         struct cache_fetched f = {t[0], NOW, bars, ROWS, NOW, false, false};
         int64_t start = now_ns();
         if (cache_store(b->cache, &key, &f) < 0)
-            die("cannot write the cache");
+            inside_die("cannot write the cache");
         spent += now_ns() - start;
     }
     free(bars);
@@ -150,7 +133,7 @@ static double read_only(const struct bench *b)
         path_of(path, b, i);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || read(fd, buffer, sizeof buffer) != (ssize_t)cache_file_size(ROWS))
-            die("cannot read a file");
+            inside_die("cannot read a file");
         close(fd);
     }
     return SYMBOLS * (double)ROWS * 1e9 / (double)(now_ns() - start);
@@ -166,7 +149,7 @@ static double write_only(const struct bench *b)
         snprintf(to, sizeof to, "%.900s/x%u", b->directory, i);
         int fd = open(from, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
         if (fd < 0 || write(fd, buffer, cache_file_size(ROWS)) < 0 || close(fd) < 0 || rename(from, to) < 0)
-            die("cannot write a file");
+            inside_die("cannot write a file");
     }
     double rate = SYMBOLS * (double)ROWS * 1e9 / (double)(now_ns() - start);
     for (unsigned i = 0; i < SYMBOLS; i++) {
@@ -191,7 +174,7 @@ static double load_only(struct bench *b)
         name_of(name, i);
         struct cache_key key = {name, PGD_STOCKS, MINUTE};
         if (cache_load(b->cache, &key, &w, &rows) < 0 || rows.count != ROWS || rows.ask_ms != INT64_MAX)
-            die("the cache does not have what was kept");
+            inside_die("the cache does not have what was kept");
     }
     double rate = SYMBOLS * (double)ROWS * 1e9 / (double)(now_ns() - start);
     cache_rows_fini(&rows);
@@ -200,24 +183,6 @@ static double load_only(struct bench *b)
 
 /* ---------------------------------------------------------------------------------------------------- daemon
  */
-
-static struct symbol *unheld(void *user, enum pgd_cluster cluster, struct event_text text)
-{
-    (void)user, (void)cluster, (void)text;
-    return NULL;
-}
-
-static void dropped(void *user, enum pgd_cluster cluster, const char *reason, struct event_text raw)
-{
-    (void)user, (void)cluster, (void)raw;
-    die(reason);
-}
-
-static void engine_failed(void *user, int error)
-{
-    (void)user;
-    die(strerror(-error));
-}
 
 static void drained(void *user)
 {
@@ -228,68 +193,45 @@ static void drained(void *user)
 static void on_room(uv_async_t *async)
 {
     struct bench *b = async->data;
-    worker_kick(b->worker);
+    worker_kick(b->inside.worker);
 }
 
 static void on_batch(void *user)
 {
     struct bench *b = user;
-    feed_batch(b->feed, 0, 0);
+    feed_batch(b->inside.feed, 0, 0);
 }
 
 static void open_daemon(struct bench *b)
 {
-    static char timespan[] = "1m", none[] = "";
-    char err[256] = "";
-    snprintf(b->instance, sizeof b->instance, "bench%ld", (long)getpid());
-    b->bars = (struct config_bars){timespan, ROWS + 1};
-    b->config.instance = b->instance;
-    b->config.bus.symbols = SYMBOLS;
-    b->config.bus.bars = &b->bars;
-    b->config.bus.bars_count = 1;
-    b->config.bus.errors = 8;
-    b->config.bus.group = none;
-    b->config.bus.mode = 0600;
-    struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
-    struct worker_hooks worker_hooks = {.failed = engine_failed, .drained = drained, .user = b};
     uv_loop_init(&b->loop);
     uv_async_init(&b->loop, &b->room, on_room);
     b->room.data = b;
-    if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
-        pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err) <
-            0 ||
-        bus_open(&b->bus, &b->config, b->plan, "", (gid_t)-1, err, sizeof err) < 0)
-        die(err);
-    if (symbols_new(&b->symbols, &b->bus.board, SYMBOLS) < 0 ||
-        worker_new(&b->worker, &b->bus, b->engine, &worker_hooks) < 0 ||
-        feed_new(&b->feed, &b->bus, b->symbols, b->worker, &hooks) < 0 || worker_start(b->worker) < 0 ||
-        warm_new(&b->warm, &b->loop, b->cache, on_batch, b) < 0)
-        die("out of memory");
+    inside_open(&b->inside, &(struct inside_options){.name = "",
+                                                     .symbols = SYMBOLS,
+                                                     .rows = ROWS + 1,
+                                                     .kind = PGK_AUTO,
+                                                     .drained = drained,
+                                                     .user = b});
+    if (warm_new(&b->warm, &b->loop, b->cache, on_batch, b) < 0)
+        inside_die("out of memory");
 }
 
 static void close_daemon(struct bench *b)
 {
-    static const char *const names[] = {"board", "bars.1m"};
     warm_close(b->warm);
     uv_close((uv_handle_t *)&b->room, NULL);
     uv_run(&b->loop, UV_RUN_DEFAULT);
     uv_loop_close(&b->loop);
     warm_free(b->warm);
-    worker_free(b->worker);
-    feed_free(b->feed);
-    symbols_free(b->symbols);
-    bus_close(&b->bus);
-    pgk_engine_free(b->engine);
-    pgk_plan_free(b->plan);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        (void)pgd_segment_unlink(b->instance, names[i]);
+    inside_close(&b->inside);
 }
 
 static struct bench *the_bench;
 
 static void on_ready(void *user, size_t rows)
 {
-    bus_touch(&the_bench->bus, 0, symbols_index(the_bench->symbols, user), rows);
+    bus_touch(&the_bench->inside.bus, 0, symbols_index(the_bench->inside.symbols, user), rows);
 }
 
 static void on_answer(void *user, const struct warm_answer *answer)
@@ -297,8 +239,8 @@ static void on_answer(void *user, const struct warm_answer *answer)
     struct bench *b = the_bench;
     int64_t start = now_ns();
     if (answer->count != ROWS)
-        die("rows are missing");
-    feed_cached(b->feed, user, 0, answer->bars, answer->count);
+        inside_die("rows are missing");
+    feed_cached(b->inside.feed, user, 0, answer->bars, answer->count);
     b->answered++;
     int64_t ns = now_ns() - start;
     b->slice_ns += ns;
@@ -313,14 +255,14 @@ static void restart(struct bench *b, double *ret_published_ns, double *ret_compu
         char name[16];
         struct symbol *symbol;
         name_of(name, i);
-        if (symbols_add(b->symbols, &symbol, name, PGD_STOCKS) < 0)
-            die("symbols");
+        if (symbols_add(b->inside.symbols, &symbol, name, PGD_STOCKS) < 0)
+            inside_die("symbols");
         symbol->held = true;
-        feed_open_symbol(b->feed, symbol, false);
+        feed_open_symbol(b->inside.feed, symbol, false);
         struct warm_hooks hooks = {on_ready, on_answer, symbol};
         struct warm_question q = {{symbol->name, PGD_STOCKS, MINUTE}, w, false};
         if (warm_ask(b->warm, &q, &hooks) < 0)
-            die("out of memory");
+            inside_die("out of memory");
     }
     while (b->answered < SYMBOLS) {
         b->slice_ns = 0;
@@ -329,8 +271,8 @@ static void restart(struct bench *b, double *ret_published_ns, double *ret_compu
     }
     *ret_published_ns = (double)(now_ns() - start);
     for (uint32_t i = 0; i < SYMBOLS; i++) {
-        const uint8_t *at = b->bus.bars[0].map.base + b->bus.bars[0].geo->series_offset +
-                            i * b->bus.bars[0].geo->series_stride;
+        const uint8_t *at = b->inside.bus.bars[0].map.base + b->inside.bus.bars[0].geo->series_offset +
+                            i * b->inside.bus.bars[0].geo->series_stride;
         const struct pgd_series *series = (const struct pgd_series *)(const void *)at;
         while (shm_load64_acquire(&series->computed) < ROWS) {
             uv_run(&b->loop, UV_RUN_NOWAIT);
@@ -350,7 +292,7 @@ int main(int argc, char **argv)
         folder_make(b->directory);
     struct cache_options options = {b->directory, argc > 2 ? argv[2] : "bench", 0, NULL, NULL};
     if (cache_open(&b->cache, &options) < 0)
-        die("cannot open the cache");
+        inside_die("cannot open the cache");
     double kept = fill(b);
     if (argc > 1)
         return 0;

@@ -19,16 +19,13 @@
 
 #include <uv.h>
 
-#include "bus.h"
+#include "bench/inside.h"
 #include "clock.h"
-#include "feed.h"
 #include "journal.h"
 #include "log.h"
 #include "parse.h"
 #include "replay.h"
-#include "symbols.h"
 #include "unit/folder.h"
-#include "worker.h"
 #include "ws.h"
 
 #define SYMBOLS  100u
@@ -37,21 +34,8 @@
 #define LEFT_MAX (UINT64_C(256) << 10) /* bytes that the journal leaves for its next flush */
 #define MIB      (UINT64_C(1) << 20)
 
-/* What a daemon is without its network. */
-struct side {
-    char instance[32];
-    struct config config;
-    struct config_bars bars;
-    struct pgk_plan *plan;
-    struct pgk_engine *engine;
-    struct bus bus;
-    struct symbols *symbols;
-    struct worker *worker;
-    struct feed *feed;
-};
-
 struct bench {
-    struct side live, again;
+    struct inside live, again;
     char folder[256];
     struct ws_decoder *decoder;
     struct journal *journal; /* NULL: off */
@@ -81,12 +65,6 @@ static double cpu_s(void)
            (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_journal: %s\n", what);
-    exit(1);
-}
-
 static void report(const char *name, double ours, double reference, const char *unit, const char *note)
 {
     printf(
@@ -112,65 +90,13 @@ static double median(const double *values, size_t n)
 /* ------------------------------------------------------------------------------------------------- a daemon
  */
 
-static struct symbol *unheld(void *user, enum pgd_cluster cluster, struct event_text text)
+static struct inside_options side(const char *name)
 {
-    (void)user, (void)cluster, (void)text;
-    return NULL;
+    return (struct inside_options){
+        .name = name, .symbols = SYMBOLS, .rows = 256, .trades = 1 << 20, .kind = PGK_CPU};
 }
 
-static void dropped(void *user, enum pgd_cluster cluster, const char *reason, struct event_text raw)
-{
-    (void)user, (void)cluster, (void)raw;
-    die(reason);
-}
-
-static void engine_failed(void *user, int error)
-{
-    (void)user;
-    die(strerror(-error));
-}
-
-static void side_open(struct side *s, const char *name)
-{
-    static char timespan[] = "1m", none[] = "";
-    char err[256] = "";
-    snprintf(s->instance, sizeof s->instance, "bench%ld%s", (long)getpid(), name);
-    s->bars = (struct config_bars){timespan, 256};
-    s->config.instance = s->instance;
-    s->config.bus.symbols = SYMBOLS;
-    s->config.bus.bars = &s->bars;
-    s->config.bus.bars_count = 1;
-    s->config.bus.trades = 1 << 20;
-    s->config.bus.errors = 8;
-    s->config.bus.group = none;
-    s->config.bus.mode = 0600;
-    struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
-    struct worker_hooks worker_hooks = {.failed = engine_failed};
-    if (pgk_plan_new(&s->plan, NULL, 0, err, sizeof err) < 0 ||
-        pgk_engine_new(&s->engine, s->plan, &(struct pgk_engine_options){.kind = PGK_CPU}, err, sizeof err) <
-            0 ||
-        bus_open(&s->bus, &s->config, s->plan, "", (gid_t)-1, err, sizeof err) < 0)
-        die(err);
-    if (symbols_new(&s->symbols, &s->bus.board, SYMBOLS) < 0 ||
-        worker_new(&s->worker, &s->bus, s->engine, &worker_hooks) < 0 ||
-        feed_new(&s->feed, &s->bus, s->symbols, s->worker, &hooks) < 0 || worker_start(s->worker) < 0)
-        die("out of memory");
-}
-
-static void side_close(struct side *s)
-{
-    static const char *const names[] = {"board", "bars.1m", "trades"};
-    worker_free(s->worker);
-    feed_free(s->feed);
-    symbols_free(s->symbols);
-    bus_close(&s->bus);
-    pgk_engine_free(s->engine);
-    pgk_plan_free(s->plan);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        (void)pgd_segment_unlink(s->instance, names[i]);
-}
-
-static uint64_t published(const struct side *s)
+static uint64_t published(const struct inside *s)
 {
     return s->bus.board.counters[PGD_C_trades].value;
 }
@@ -235,7 +161,7 @@ static void on_message(void *user, enum ws_opcode opcode, const uint8_t *data, s
     (void)opcode;
     p->messages++;
     if (parse_ws((const char *)data, size, PGD_STOCKS, &p->sink) < 0)
-        die("bad message");
+        inside_die("bad message");
     if (!p->bench->journal)
         return;
     const struct journal_entry e = {.kind = JOURNAL_FRAME,
@@ -264,7 +190,7 @@ static void take_stream(struct bench *b)
         feed_stamp(b->live.feed, clock_real_ns());
         p.messages = 0;
         if (ws_decoder_take(b->decoder, n, &ws) < 0)
-            die("frame");
+            inside_die("frame");
         feed_batch(b->live.feed, n, p.messages);
         at += n;
     }
@@ -292,7 +218,7 @@ static struct took live_slice(struct bench *b)
         wait_written(b);
     t = (struct took){now_s() - t.wall_s, cpu_s() - t.cpu_s};
     if (published(&b->live) != before + b->events)
-        die("events are missing");
+        inside_die("events are missing");
     return t;
 }
 
@@ -308,7 +234,7 @@ static void journal_on(struct bench *b)
                                       .symbols = SYMBOLS,
                                       .mode = 0600};
     if (journal_open(&b->journal, &o, err, sizeof err) < 0)
-        die(err);
+        inside_die(err);
     feed_tap(b->live.feed, b->journal);
     for (uint32_t i = 0; i < SYMBOLS; i++) {
         const struct journal_entry e = {
@@ -325,7 +251,7 @@ static void journal_off(struct bench *b)
     struct journal_counts c;
     journal_counts(b->journal, &c);
     if (c.lost || c.faults)
-        die("the journal lost records: the disk is too slow, or the ring too small");
+        inside_die("the journal lost records: the disk is too slow, or the ring too small");
     feed_tap(b->live.feed, NULL);
     journal_close(b->journal);
     b->journal = NULL;
@@ -347,7 +273,7 @@ static void on_conn(void *user, const struct pgd_conn *conn)
 static void on_done(void *user, bool ok)
 {
     if (!ok)
-        die("the replay had faults");
+        inside_die("the replay had faults");
     replay_stop(*(struct replay **)user);
 }
 
@@ -363,14 +289,14 @@ static struct took replay_slice(struct bench *b)
     struct took t = {now_s(), cpu_s()};
     if (replay_new(&replay, &loop, &b->again.bus, b->again.symbols, b->again.feed, b->again.worker, &o,
                    &hooks, err, sizeof err) < 0)
-        die(err);
+        inside_die(err);
     replay_start(replay);
     uv_run(&loop, UV_RUN_DEFAULT);
     t = (struct took){now_s() - t.wall_s, cpu_s() - t.cpu_s};
     replay_free(replay);
     uv_loop_close(&loop);
     if (published(&b->again) != before + b->events)
-        die("the replay has not published the same");
+        inside_die("the replay has not published the same");
     return t;
 }
 
@@ -384,16 +310,16 @@ static double disk_s(const struct bench *b, uint64_t bytes)
     snprintf(path, sizeof path, "%s/reference", b->folder);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
-        die("cannot write beside the journal");
+        inside_die("cannot write beside the journal");
     double start = now_s();
     for (uint64_t done = 0; done < bytes;) {
         size_t n = bytes - done < MIB ? (size_t)(bytes - done) : MIB;
         if (write(fd, b->stream, n) != (ssize_t)n)
-            die("cannot write beside the journal");
+            inside_die("cannot write beside the journal");
         done += n;
     }
     if (fdatasync(fd) < 0)
-        die("cannot write beside the journal");
+        inside_die("cannot write beside the journal");
     double took = now_s() - start;
     close(fd);
     unlink(path);
@@ -462,27 +388,28 @@ int main(int argc, char **argv)
     else
         folder_make(b.folder);
     (void)log_level_set("error");
-    side_open(&b.live, "a");
-    side_open(&b.again, "b");
+    const struct inside_options live = side("a"), again = side("b");
+    inside_open(&b.live, &live);
+    inside_open(&b.again, &again);
     for (unsigned i = 0; i < SYMBOLS; i++) {
         char name[16];
         struct symbol *symbol;
         snprintf(name, sizeof name, "SIM%04u", i);
         if (symbols_add(b.live.symbols, &symbol, name, PGD_STOCKS) < 0)
-            die("symbols");
+            inside_die("symbols");
         symbol->held = true;
         feed_open_symbol(b.live.feed, symbol, false);
     }
     b.decoder = ws_decoder_new(1 << 20);
     b.stream = malloc(400 * MIB);
     if (!b.decoder || !b.stream)
-        die("out of memory");
+        inside_die("out of memory");
     bench_shape(&b, 100, 1500000);
     bench_shape(&b, 1, 1500000);
     free(b.stream);
     ws_decoder_free(b.decoder);
-    side_close(&b.live);
-    side_close(&b.again);
+    inside_close(&b.live);
+    inside_close(&b.again);
     if (argc == 1)
         folder_remove(b.folder);
     return 0;

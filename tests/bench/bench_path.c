@@ -20,11 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bus.h"
-#include "feed.h"
+#include "bench/inside.h"
 #include "parse.h"
-#include "symbols.h"
-#include "worker.h"
 #include "ws.h"
 
 #define SYMBOLS     10000u
@@ -32,47 +29,11 @@
 #define BARS        60
 #define PER_MESSAGE 100u
 
-struct bench {
-    char instance[32];
-    struct config config;
-    struct config_bars bars;
-    struct pgk_plan *plan;
-    struct pgk_engine *engine;
-    struct bus bus;
-    struct symbols *symbols;
-    struct worker *worker;
-    struct feed *feed;
-};
-
 static int64_t now_ns(void)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-static void die(const char *what)
-{
-    fprintf(stderr, "bench_path: %s\n", what);
-    exit(1);
-}
-
-static struct symbol *unheld(void *user, enum pgd_cluster cluster, struct event_text text)
-{
-    (void)user, (void)cluster, (void)text;
-    return NULL;
-}
-
-static void dropped(void *user, enum pgd_cluster cluster, const char *reason, struct event_text raw)
-{
-    (void)user, (void)cluster, (void)raw;
-    die(reason);
-}
-
-static void engine_failed(void *user, int error)
-{
-    (void)user;
-    die(strerror(-error));
 }
 
 /* The worker says so from its thread; the bench's main thread looks at it while it waits. */
@@ -84,53 +45,23 @@ static void drained(void *user)
     __atomic_store_n(&room_again, 1, __ATOMIC_RELEASE);
 }
 
-static void setup(struct bench *b)
+static void setup(struct inside *b)
 {
-    static char timespan[] = "1m", none[] = "";
-    char err[256] = "";
-    snprintf(b->instance, sizeof b->instance, "bench%ld", (long)getpid());
-    b->bars = (struct config_bars){timespan, 256};
-    b->config.instance = b->instance;
-    b->config.bus.symbols = SYMBOLS;
-    b->config.bus.bars = &b->bars;
-    b->config.bus.bars_count = 1;
-    b->config.bus.trades = 65536;
-    b->config.bus.errors = 8;
-    b->config.bus.group = none;
-    b->config.bus.mode = 0600;
-    struct feed_hooks hooks = {.unheld = unheld, .dropped = dropped};
-    struct worker_hooks worker_hooks = {.failed = engine_failed, .drained = drained, .user = b};
-    if (pgk_plan_new(&b->plan, NULL, 0, err, sizeof err) < 0 ||
-        pgk_engine_new(&b->engine, b->plan, &(struct pgk_engine_options){.kind = PGK_AUTO}, err, sizeof err) <
-            0 ||
-        bus_open(&b->bus, &b->config, b->plan, "", (gid_t)-1, err, sizeof err) < 0)
-        die(err);
-    if (symbols_new(&b->symbols, &b->bus.board, SYMBOLS) < 0 ||
-        worker_new(&b->worker, &b->bus, b->engine, &worker_hooks) < 0 ||
-        feed_new(&b->feed, &b->bus, b->symbols, b->worker, &hooks) < 0 || worker_start(b->worker) < 0)
-        die("out of memory");
+    inside_open(b, &(struct inside_options){.name = "",
+                                            .symbols = SYMBOLS,
+                                            .rows = 256,
+                                            .trades = 65536,
+                                            .kind = PGK_AUTO,
+                                            .drained = drained});
     for (unsigned i = 0; i < SYMBOLS; i++) {
         char name[16];
         struct symbol *symbol;
         snprintf(name, sizeof name, "SIM%04u", i);
         if (symbols_add(b->symbols, &symbol, name, PGD_STOCKS) < 0)
-            die("symbols");
+            inside_die("symbols");
         symbol->held = true;
         feed_open_symbol(b->feed, symbol, false);
     }
-}
-
-static void teardown(struct bench *b)
-{
-    static const char *const names[] = {"board", "bars.1m", "trades"};
-    worker_free(b->worker);
-    feed_free(b->feed);
-    symbols_free(b->symbols);
-    bus_close(&b->bus);
-    pgk_engine_free(b->engine);
-    pgk_plan_free(b->plan);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        (void)pgd_segment_unlink(b->instance, names[i]);
 }
 
 static int by_value(const void *a, const void *b)
@@ -160,7 +91,7 @@ struct mailbox {
     uint32_t ready;
 };
 
-static void reader_process(const struct bench *b, struct mailbox *m)
+static void reader_process(const struct inside *b, struct mailbox *m)
 {
     struct pgd_map map;
     struct pgd_tape_reader reader;
@@ -182,7 +113,7 @@ static void sink_message(void *user, enum ws_opcode opcode, const uint8_t *data,
 {
     (void)opcode;
     if (parse_ws((const char *)data, size, PGD_STOCKS, user) < 0)
-        die("bad message");
+        inside_die("bad message");
 }
 
 static void sink_control(void *user, enum ws_opcode opcode, const uint8_t *data, size_t size)
@@ -215,12 +146,12 @@ static void wait_seen(const struct mailbox *m, uint64_t i)
         ;
 }
 
-static void bench_latency(struct bench *b)
+static void bench_latency(struct inside *b)
 {
     static int64_t path[SAMPLES], bare[SAMPLES];
     struct mailbox *m = mmap(NULL, sizeof *m, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (m == MAP_FAILED)
-        die("mmap");
+        inside_die("mmap");
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* it spins: it must not outlive us */
@@ -237,7 +168,7 @@ static void bench_latency(struct bench *b)
         memcpy(ws_decoder_space(decoder, &room), frame, size);
         int64_t start = now_ns();
         if (ws_decoder_take(decoder, size, &ws) < 0)
-            die("frame");
+            inside_die("frame");
         feed_batch(b->feed, size, 1);
         wait_seen(m, 2 * i);
         path[i] = m->seen[2 * i] - start;
@@ -249,7 +180,7 @@ static void bench_latency(struct bench *b)
     }
     int status;
     if (waitpid(pid, &status, 0) != pid || status != 0)
-        die("the reader failed");
+        inside_die("the reader failed");
     ws_decoder_free(decoder);
     report("event_to_reader_p50", (double)quantile(path, SAMPLES, 0.5), (double)quantile(bare, SAMPLES, 0.5),
            "ns",
@@ -291,16 +222,16 @@ static void ignore_fault(void *user, enum event_fault fault, const char *reason,
                          struct event_text raw)
 {
     (void)user, (void)fault, (void)event, (void)raw;
-    die(reason);
+    inside_die(reason);
 }
 
-static void wait_logged(struct bench *b, struct pgd_tape_reader *log, unsigned rows)
+static void wait_logged(struct inside *b, struct pgd_tape_reader *log, unsigned rows)
 {
     while (rows > 0) {
         struct pgd_change c;
         int r = pgd_tape_get(log, &c);
         if (r < 0)
-            die("lapped in the change log");
+            inside_die("lapped in the change log");
         if (r == 0 && __atomic_exchange_n(&room_again, 0, __ATOMIC_ACQ_REL))
             worker_kick(b->worker);
         if (r == 1)
@@ -308,7 +239,7 @@ static void wait_logged(struct bench *b, struct pgd_tape_reader *log, unsigned r
     }
 }
 
-static void bench_burst(struct bench *b)
+static void bench_burst(struct inside *b)
 {
     enum { MESSAGES = SYMBOLS / PER_MESSAGE, ROOM = PER_MESSAGE * 320 };
     static int64_t whole[BARS], parsed[BARS];
@@ -318,7 +249,7 @@ static void bench_burst(struct bench *b)
     struct pgd_tape_reader log;
     if (!text || !size || pgd_bars_attach(&reader, b->instance, "1m") < 0 ||
         pgd_bars_log(&log, &reader, PGD_FROM_NEXT) < 0)
-        die("burst setup");
+        inside_die("burst setup");
     struct parse_sink sink = feed_sink(b->feed, PGD_STOCKS);
     const struct parse_sink nothing = {.event = ignore_event, .fault = ignore_fault};
     for (int bar = 0; bar < BARS; bar++) {
@@ -327,12 +258,12 @@ static void bench_burst(struct bench *b)
         int64_t start = now_ns();
         for (unsigned i = 0; i < MESSAGES; i++)
             if (parse_ws(text + (size_t)i * ROOM, size[i], PGD_STOCKS, &nothing) < 0)
-                die("parse");
+                inside_die("parse");
         parsed[bar] = now_ns() - start;
         start = now_ns();
         for (unsigned i = 0; i < MESSAGES; i++) {
             if (parse_ws(text + (size_t)i * ROOM, size[i], PGD_STOCKS, &sink) < 0)
-                die("parse");
+                inside_die("parse");
             feed_batch(b->feed, size[i], 1);
         }
         wait_logged(b, &log, SYMBOLS);
@@ -349,10 +280,10 @@ static void bench_burst(struct bench *b)
 
 int main(void)
 {
-    struct bench b = {0};
+    struct inside b = {0};
     setup(&b);
     bench_latency(&b);
     bench_burst(&b);
-    teardown(&b);
+    inside_close(&b);
     return 0;
 }

@@ -65,6 +65,8 @@ def main():
             report(name, r[0] / r[2], r[0] / floor[2], "bars/s of CPU",
                    "reference: the same bytes received and inflated; %d bars of %.0f bytes, %.2f M bars/s by the clock; ns a bar: %s" %
                    (r[0], r[1] / r[0], r[0] / r[3] / 1e6, stages(r)))
+            report(name + ".rows", r[0] / (r[2] - r[4 + STAGES.index("engine")]), r[0] / r[2], "bars/s of CPU",
+                   "to published rows, the engine's time left out; reference: with their indicators")
             if name != "rest.tls_gzip":
                 continue
             report(name + ".python", r[0] / r[2], python(url, ca), "bars/s of CPU", "reference: python3-urllib3 and json")
