@@ -279,6 +279,7 @@ check-gpu:
 .PHONY: bench bench-build bench-ring bench-engine bench-parse bench-attach bench-feed bench-cache bench-rest bench-fetch bench-journal
 bench: bench-ring bench-engine bench-feed bench-parse bench-attach bench-cache bench-rest bench-fetch bench-journal
 bench-build:
+	@tests/bootstrap bench >&2
 	@$(MAKE) --no-print-directory -s -j2 all $(BENCH_BIN) $(HELPER_BIN) >&2
 bench-ring bench-parse bench-attach: bench-%: bench-build
 	@$(B)/tests/bench/bench_$*
