@@ -239,7 +239,7 @@ check-run:
 	@$(MAKE) --no-print-directory -s -j2 V=release all tests
 	@$(MAKE) --no-print-directory -s -j2 V=asan all tests
 	@$(MAKE) --no-print-directory -s -j2 V=tsan tests-threads
-	@$(MAKE) --no-print-directory -s -j2 V=debug CC=clang O=$(O)/clang CUDA_OUT=$(O)/cuda all
+	@$(MAKE) --no-print-directory -s -j2 V=debug CC=clang O=$(O)/clang CUDA_OUT=$(O)/cuda all tests
 	@echo '== checks'
 	@BUILD=$(O)/release $(RUN) --timeout 300 $(wildcard $(CHECKS)) tests/check/layers::$(O)/release
 	@echo '== unit and property tests (address, undefined)'

@@ -72,7 +72,10 @@ static inline const char *parse_bar(const char *p, const char *end, struct pgd_b
     p = number_short_int(p + 4, end, &t);
     if (__builtin_expect(!p, 0))
         return NULL;
-    if (*p == ',' && (p++, KEY_IS1('n'))) {
+    if (*p == ',') {
+        p++;
+        if (__builtin_expect(!KEY_IS1('n'), 0))
+            return NULL;
         p = number_short_int(p + 4, end, &n);
         if (__builtin_expect(!p || n > PGD_N_ABSENT, 0))
             return NULL;

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "journal.h"
 #include "parse.h"
+#include "parse_scan.h"
 #include "ws.h"
 
 int replay_target_init(struct replay_target *t, struct bus *bus, struct symbols *symbols, struct feed *feed)
@@ -127,8 +128,9 @@ static int do_frame(struct replay_target *t, const struct journal_item *item, co
 /* What the parser would have refused, the engine is not made for. */
 static bool possible(const struct pgd_bar *b)
 {
-    return isfinite(b->o) && isfinite(b->h) && isfinite(b->l) && isfinite(b->c) && !isinf(b->v) &&
-           !(b->v < 0) && !isinf(b->vw);
+    int64_t ns;
+    return scan_time_ns(b->t, &ns) && ns / 1000000 == b->t && isfinite(b->o) && isfinite(b->h) &&
+           isfinite(b->l) && isfinite(b->c) && !isinf(b->v) && !(b->v < 0) && !isinf(b->vw);
 }
 
 static int do_bars(struct replay_target *t, const struct journal_item *item, const char **ret_why)

@@ -33,7 +33,11 @@
 typedef double pgk_real;
 typedef int64_t pgk_int;
 typedef uint64_t pgk_uint;
+#ifdef __CUDACC__
 typedef bool pgk_mask;
+#else
+typedef int pgk_mask; /* clang takes & and | of bools for mistakes */
+#endif
 
 PGK_FN pgk_real pgk_splat(double x)
 {

@@ -79,7 +79,7 @@ static struct journal_options random_options(void)
                                     .instance = "prop",
                                     .config = "instance: prop\n",
                                     .buffer_bytes = UINT64_C(1) << (20 + below(3)),
-                                    .file_bytes = 65536 << below(5),
+                                    .file_bytes = UINT64_C(65536) << below(5),
                                     .flush_ms = (uint32_t)(1 + below(20)),
                                     .symbols = SYMBOLS,
                                     .mode = 0600};
