@@ -102,6 +102,14 @@ static struct journal *open_journal(const char *folder)
     return journal;
 }
 
+/* The journal's thread has begun: it has written more than `before`. */
+static void wait_for_writer(const struct journal *journal, uint64_t before)
+{
+    struct journal_counts now = {.bytes = before};
+    for (; journal && now.bytes == before; sched_yield())
+        journal_counts(journal, &now);
+}
+
 /* `full`: more is put into the journal than it has room for. Returns the records that were left out. */
 static uint64_t run(struct journal *journal, unsigned frames, bool full)
 {
@@ -114,11 +122,15 @@ static uint64_t run(struct journal *journal, unsigned frames, bool full)
     struct ws_sink ws = {on_message, on_control, &path};
     struct ws_decoder *decoder = ws_decoder_new(1 << 20);
     long before = 0;
+    struct journal_counts counts = {0};
+    if (journal)
+        journal_counts(journal, &counts);
     allocations = 0;
     for (unsigned i = 0; i < frames; i++) {
         uint8_t frame[1100];
         size_t room, size = make_frame(frame, i);
-        if (i == 10) { /* the buffers have their size by then, and the worker's thread has begun */
+        if (i == 10) { /* the buffers have their size by then, and the threads have begun */
+            wait_for_writer(journal, counts.bytes);
             while (fixture_counter(&f, PGD_C_engine_batches) == 0)
                 sched_yield();
             before = waits();
@@ -134,7 +146,6 @@ static uint64_t run(struct journal *journal, unsigned frames, bool full)
     }
     counting = false;
     assert_int_equal(waits(), before);
-    struct journal_counts counts = {0};
     if (journal)
         journal_counts(journal, &counts);
     ws_decoder_free(decoder);
