@@ -168,7 +168,9 @@ static void corrections_follow_at_once(void **state)
 {
     (void)state;
     (void)fake->reset();
-    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    struct pgk_engine_options options = options_of(PGK_CUDA);
+    options.cuda_tasks = 64; /* corrections are left to the CPU */
+    struct world *w = world_new(options, ROWS + 1);
     for (int i = 0; i < 350; i++) {
         uint32_t n = 0, first = (uint32_t)(ref_next(&w->random) % SERIES);
         for (uint32_t s = 0; s < SERIES; s++) {
