@@ -213,7 +213,6 @@ int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_d
         PGK_CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED,
         PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,
         PGK_CU_DEVICE_ATTRIBUTE_HOST_NATIVE_ATOMIC_SUPPORTED,
-        PGK_CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT,
         PGK_CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID,
         PGK_CU_DEVICE_ATTRIBUTE_PCI_BUS_ID,
         PGK_CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID,
@@ -236,9 +235,8 @@ int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_d
     d.can_register = v[7];
     d.same_pointer = v[8];
     d.native_atomics = v[9];
-    d.time_limit = v[10];
-    snprintf(d.pci, sizeof d.pci, "%04x:%02x:%02x.0", (unsigned)v[11] & 0xffff, (unsigned)v[12] & 0xff,
-             (unsigned)v[13] & 0xff);
+    snprintf(d.pci, sizeof d.pci, "%04x:%02x:%02x.0", (unsigned)v[10] & 0xffff, (unsigned)v[11] & 0xff,
+             (unsigned)v[12] & 0xff);
     *ret = d;
     return 0;
 }

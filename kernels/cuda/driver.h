@@ -95,7 +95,6 @@ struct pgk_driver_device {
     bool can_register; /* host memory can be registered */
     bool same_pointer; /* registered memory has the same address on the device */
     bool native_atomics; /* atomics on host memory are as between threads of the host */
-    bool time_limit;     /* a display's watchdog ends long kernels */
 };
 
 int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_driver_device *ret, char *why,

@@ -50,7 +50,7 @@ struct pgk_gpu {
     size_t sweep_shared;
     bool busy;               /* something was begun and may not have ended */
     bool failed;             /* see `fault` */
-    uint64_t number;         /* of the last push or sweep */
+    uint32_t number;         /* of the last push; 32 bits, as in its answer */
     uint64_t pushes, sweeps; /* so far */
     int64_t rang_ns;         /* CLOCK_MONOTONIC of the last push's begin */
     char fault[160];

@@ -11,7 +11,7 @@
 struct pgk_pusher {
     struct pgk_block block;
     uint64_t number; /* of this push */
-    uint32_t any;    /* lanes with a series */
+    uint32_t any;    /* is there a lane with a series? */
     uint32_t segment;
     uint32_t series[PGK_GPU_LANES];
     uint32_t none[PGK_GPU_LANES]; /* 0 */
@@ -81,7 +81,7 @@ PGK_DEV void pgk_note_problems(struct pgk_pusher *p, const struct pgk_gpu_push *
     PGK_MEET
 }
 
-/* The block is done; the one that is last of all tells the host, which may write the next order then: so
+/* The block is done; the one that is last of all tells the host, which may write the next entries then: so
  * blocks without a tile count as well. The stores of a block's threads come before their meeting, that before
  * the first thread's fence, the fence before its count; what it finds counted came before it. */
 PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t blocks)

@@ -163,7 +163,7 @@ static void test_device(void **state)
     assert_int_equal(info.threads_per_sm, 2048);
     assert_int_equal(info.shared_size, 232448);
     assert_true(info.can_register && info.same_pointer);
-    assert_false(info.host_tables || info.native_atomics || info.time_limit);
+    assert_false(info.host_tables || info.native_atomics);
 
     /* Pageable access alone may be by faults (HMM); the page tables must be the host's. */
     control->attribute(1, PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 1);
@@ -172,9 +172,8 @@ static void test_device(void **state)
     control->attribute(1, PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES, 1);
     control->attribute(1, PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 12);
     control->attribute(1, PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 1);
-    control->attribute(1, PGK_CU_DEVICE_ATTRIBUTE_KERNEL_EXEC_TIMEOUT, 1);
     assert_int_equal(pgk_driver_device(d, 1, &info, why, sizeof why), 0);
-    assert_true(info.host_tables && info.time_limit);
+    assert_true(info.host_tables);
     assert_int_equal(info.arch, 121);
     assert_int_equal(pgk_driver_device(d, 0, &info, why, sizeof why), 0);
     assert_false(info.host_tables);
