@@ -7,8 +7,9 @@
 #define AHEAD    8u /* keys whose places in the index are fetched before they go */
 #define KEYS_MIN 64u
 
-/* One place of the index: half of the hash, and which key it is. Linear probing over twice as many places as
- * keys; what is removed is filled from behind, so no search meets a grave. */
+/* One place of the index: half of the hash, and which key it is, the newest of several that are alike. Linear
+ * probing over twice as many places as keys; what is removed is filled from behind, so no search meets a
+ * grave. */
 struct place {
     uint32_t hash;
     uint32_t at; /* 1 + the key's place in the ring; 0: free */
@@ -16,6 +17,7 @@ struct place {
 
 struct seen {
     struct seen_key *ring; /* a 0: taken, or not used yet */
+    uint32_t *alike;       /* of each key: 1 + the place in the ring of the one before it that is alike */
     struct place *index;
     uint32_t ring_mask;
     uint32_t index_mask;
@@ -45,8 +47,9 @@ int seen_new(struct seen **ret, uint32_t keys)
     s->ring_mask = (uint32_t)(size - 1);
     s->index_mask = (uint32_t)(2 * size - 1);
     s->ring = take(size * sizeof *s->ring);
+    s->alike = take(size * sizeof *s->alike);
     s->index = take(2 * size * sizeof *s->index);
-    if (!s->ring || !s->index) {
+    if (!s->ring || !s->alike || !s->index) {
         seen_free(s);
         return -ENOMEM;
     }
@@ -60,6 +63,8 @@ void seen_free(struct seen *s)
         return;
     if (s->ring)
         (void)munmap(s->ring, (s->ring_mask + (size_t)1) * sizeof *s->ring);
+    if (s->alike)
+        (void)munmap(s->alike, (s->ring_mask + (size_t)1) * sizeof *s->alike);
     if (s->index)
         (void)munmap(s->index, (s->index_mask + (size_t)1) * sizeof *s->index);
     free(s);
@@ -107,16 +112,26 @@ static void clear(struct seen *s, uint32_t hole)
     s->index[hole].at = 0;
 }
 
+/* Only the newest of keys that are alike has a place in the index. */
 static void forget_oldest(struct seen *s)
 {
     struct seen_key *oldest = &s->ring[s->next];
     if (oldest->a == 0)
         return;
-    uint32_t i = hash_of(*oldest) & s->index_mask;
-    while (s->index[i].at != s->next + 1)
-        i = (i + 1) & s->index_mask;
-    clear(s, i);
+    uint32_t i = find(s, *oldest, hash_of(*oldest));
+    if (s->index[i].at == s->next + 1)
+        clear(s, i);
     oldest->a = 0;
+}
+
+/* The key before `at` that is like it, 1 + its place; 0: there is none, or it was forgotten, and its place is
+ * of a key that is newer or none. */
+static uint32_t before(const struct seen *s, uint32_t at)
+{
+    uint32_t other = s->alike[at];
+    if (other == 0 || s->ring[other - 1].a == 0)
+        return 0;
+    return ((other - 1 - s->next) & s->ring_mask) < ((at - s->next) & s->ring_mask) ? other : 0;
 }
 
 void seen_prefetch(const struct seen *s, struct seen_key key)
@@ -134,10 +149,9 @@ void seen_put(struct seen *s, struct seen_key key)
     forget_oldest(s);
     struct seen_key soon = s->ring[(s->next + AHEAD) & s->ring_mask];
     __builtin_prefetch(&s->index[hash_of(soon) & s->index_mask], 1);
-    uint32_t hash = hash_of(key), i = hash & s->index_mask;
-    while (s->index[i].at != 0)
-        i = (i + 1) & s->index_mask;
+    uint32_t hash = hash_of(key), i = find(s, key, hash);
     s->ring[s->next] = key;
+    s->alike[s->next] = s->index[i].at;
     s->index[i] = (struct place){.hash = hash, .at = s->next + 1};
     s->next = (s->next + 1) & s->ring_mask;
     s->used = true;
@@ -148,8 +162,12 @@ bool seen_take(struct seen *s, struct seen_key key)
     uint32_t i = find(s, key, hash_of(key));
     if (s->index[i].at == 0)
         return false;
-    s->ring[s->index[i].at - 1].a = 0;
-    clear(s, i);
+    uint32_t at = s->index[i].at - 1, other = before(s, at);
+    s->ring[at].a = 0;
+    if (other != 0)
+        s->index[i].at = other;
+    else
+        clear(s, i);
     return true;
 }
 

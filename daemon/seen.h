@@ -18,7 +18,7 @@ struct seen_key {
     uint64_t b;
 };
 
-/* `keys`, rounded up to a power of two, SEEN_KEYS_MAX at most; 32 bytes each. -ENOMEM. */
+/* `keys`, rounded up to a power of two, SEEN_KEYS_MAX at most; 36 bytes each. -ENOMEM. */
 int seen_new(struct seen **ret, uint32_t keys) __attribute__((warn_unused_result));
 void seen_free(struct seen *seen);
 
