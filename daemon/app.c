@@ -337,10 +337,9 @@ static int open_engine(struct app *app)
     if (pgk_plan_new(&app->plan, (const char *const *)c->engine.indicators, c->engine.indicators_count, err,
                      sizeof err) < 0)
         return failed(APP_CONFIG, LOG_CONFIG, err);
-    enum pgk_kind kind = strcmp(c->engine.kind, "cpu") == 0    ? PGK_CPU
-                         : strcmp(c->engine.kind, "cuda") == 0 ? PGK_CUDA
-                                                               : PGK_AUTO;
-    const struct pgk_engine_options options = {.kind = kind, .threads = c->engine.threads};
+    struct pgk_engine_options options = {.threads = c->engine.threads};
+    if (!pgk_kind_named(c->engine.kind, &options.kind))
+        return failed(APP_CONFIG, LOG_CONFIG, "engine.kind");
     if (pgk_engine_new(&app->engine, app->plan, &options, app->engine_why, sizeof app->engine_why) < 0)
         return failed(APP_CONFIG, LOG_CONFIG, app->engine_why);
     log_event(LOG_ENGINE, "%s", app->engine_why);

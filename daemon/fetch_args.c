@@ -163,11 +163,11 @@ static int set(struct fetch_args *a, struct given *g, int option, char *value)
     case OPT_INDICATORS:
         a->indicators = value;
         return 0;
-    case OPT_ENGINE:
+    case OPT_ENGINE: {
+        enum pgk_kind kind;
         a->engine = value;
-        return strcmp(value, "auto") == 0 || strcmp(value, "cpu") == 0 || strcmp(value, "cuda") == 0
-                   ? 0
-                   : complain(value, "no such engine (auto, cpu, cuda)");
+        return pgk_kind_named(value, &kind) ? 0 : complain(value, "no such engine (auto, cpu, cuda)");
+    }
     case OPT_JSON:
     case OPT_CSV:
         a->json = option == OPT_JSON;

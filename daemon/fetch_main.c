@@ -250,8 +250,9 @@ static int open_rest(struct run *run)
 
 static enum pgk_kind engine_kind(const struct run *run)
 {
-    const char *name = run->args.engine ? run->args.engine : run->config->engine.kind;
-    return strcmp(name, "cpu") == 0 ? PGK_CPU : strcmp(name, "cuda") == 0 ? PGK_CUDA : PGK_AUTO;
+    enum pgk_kind kind = PGK_AUTO; /* both names were looked at as they were read */
+    (void)pgk_kind_named(run->args.engine ? run->args.engine : run->config->engine.kind, &kind);
+    return kind;
 }
 
 static int open_fetch(struct run *run)

@@ -149,6 +149,17 @@ void pgk_engine_free(struct pgk_engine *engine)
     free(engine);
 }
 
+bool pgk_kind_named(const char *name, enum pgk_kind *ret)
+{
+    static const char *const names[] = {[PGK_AUTO] = "auto", [PGK_CPU] = "cpu", [PGK_CUDA] = "cuda"};
+    for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *ret = (enum pgk_kind)i;
+            return true;
+        }
+    return false;
+}
+
 enum pgk_kind pgk_engine_kind(const struct pgk_engine *engine)
 {
     return engine->cuda != NULL ? PGK_CUDA : PGK_CPU;

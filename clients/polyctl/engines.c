@@ -50,14 +50,9 @@ int engine_plan_or(const struct args *args, const char *otherwise, struct pgk_pl
 
 bool engine_kind(const struct args *args, enum pgk_kind *ret)
 {
-    static const char *const words[] = {[PGK_AUTO] = "auto", [PGK_CPU] = "cpu", [PGK_CUDA] = "cuda"};
-    const char *text = args->value[OPT_ENGINE] ? args->value[OPT_ENGINE] : words[PGK_AUTO];
-    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(text, words[i]) != 0)
-            continue;
-        *ret = (enum pgk_kind)i;
+    const char *text = args->value[OPT_ENGINE] ? args->value[OPT_ENGINE] : "auto";
+    if (pgk_kind_named(text, ret))
         return true;
-    }
     say(text, "no such engine (auto, cpu, cuda)");
     return false;
 }

@@ -7,6 +7,7 @@
 #ifndef KERNELS_ENGINE_H
 #define KERNELS_ENGINE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -84,6 +85,9 @@ int pgk_engine_new(struct pgk_engine **ret, const struct pgk_plan *plan,
 /* A line when the engine has become another since the last call, or NULL: a GPU that failed was left, once
  * and for all, and the CPU goes on. Valid as long as the engine. */
 const char *pgk_engine_notice(struct pgk_engine *engine);
+
+/* "auto", "cpu", "cuda"; false: none of them. */
+bool pgk_kind_named(const char *name, enum pgk_kind *ret);
 
 /* What runs now. */
 enum pgk_kind pgk_engine_kind(const struct pgk_engine *engine);
