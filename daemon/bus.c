@@ -14,8 +14,6 @@
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
 
-#define STATE_EVERY 16u
-
 struct sizes {
     struct pgd_board_config board;
     struct pgd_bars_config bars[BUS_BARS_MAX];
@@ -81,8 +79,8 @@ static int size_bars(struct sizes *s, const struct config *config, const struct 
             .columns = s->columns,
             .column_count = (uint32_t)pgk_plan_columns(plan),
             .state_size = (uint32_t)pgk_plan_state_size(plan),
-            .state_slots = b->rows / STATE_EVERY + 2,
-            .state_every = STATE_EVERY,
+            .state_slots = b->rows / PGK_STATE_EVERY + 2,
+            .state_every = PGK_STATE_EVERY,
         };
         char name[PGD_SEGMENT_MAX];
         snprintf(name, sizeof name, "bars.%s", b->timespan);

@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define STATE_EVERY 16u
-
 static uint64_t align_unit(uint64_t n)
 {
     return (n + PGD_UNIT - 1) / PGD_UNIT * PGD_UNIT;
@@ -31,8 +29,8 @@ uint64_t pgk_table_layout(struct pgd_bars_geometry *ret, const struct pgk_plan *
                                       .bar_stride = PGD_LINE,
                                       .columns = (uint32_t)pgk_plan_columns(plan),
                                       .state_size = (uint32_t)pgk_plan_state_size(plan),
-                                      .state_slots = capacity / STATE_EVERY + 2,
-                                      .state_every = STATE_EVERY};
+                                      .state_slots = capacity / PGK_STATE_EVERY + 2,
+                                      .state_every = PGK_STATE_EVERY};
     ret->unit_size = (uint32_t)align_unit((ret->columns + 1) * sizeof(double));
     ret->unit_stride = ret->unit_size;
     uint64_t bars = align_unit((uint64_t)capacity * ret->bar_stride);

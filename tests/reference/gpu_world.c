@@ -73,13 +73,13 @@ static void lay_out(struct world *w, const struct world_options *o)
     }
     geo->state_offset = geo->bar_offset + o->series * geo->rows_stride;
     geo->state_size = (uint32_t)pgk_plan_state_size(w->plan);
-    geo->state_every = from_environment("EVERY") == 0 ? 32 : from_environment("EVERY");
+    geo->state_every = from_environment("EVERY") == 0 ? PGK_STATE_EVERY : from_environment("EVERY");
     geo->state_slots = o->capacity / geo->state_every + 2;
     geo->state_stride = (uint64_t)geo->state_slots * geo->state_size;
     w->size = geo->state_offset + o->series * geo->state_stride;
 }
 
-/* In the environment: EVERY, rows between checkpoints (32), ROWS, that a sweep does at a time. */
+/* In the environment: EVERY, rows between checkpoints, ROWS, that a sweep does at a time. */
 void world_init(struct world *w, const struct world_options *o)
 {
     char why[256] = "";

@@ -101,8 +101,8 @@ static struct pgd_bars_config config_of(uint32_t series, uint32_t capacity, uint
                                     .columns = column,
                                     .column_count = columns,
                                     .state_size = 64 * (1 + columns % 5),
-                                    .state_slots = capacity / 16 + 2,
-                                    .state_every = 16};
+                                    .state_slots = capacity / PGK_STATE_EVERY + 2,
+                                    .state_every = PGK_STATE_EVERY};
 }
 
 static void check_segment(uint32_t capacity, void *user)
