@@ -231,15 +231,61 @@ static void align_lanes(struct pgk_block *block)
     }
 }
 
-static void note_changed(struct pgk_block *block, uint32_t l)
+/* True when the unit of `row` has the values that were worked out for row r of the block. */
+static bool same_values(const struct pgk_units *u, const struct pgk_lane *lane, uint64_t row, uint32_t r,
+                        uint32_t l)
+{
+    const uint8_t *unit = pgk_series_unit(&lane->series, row);
+    const double *value = u->values + (size_t)r * (u->words + 1) * PGK_TILE + l;
+    uint64_t differ = 0;
+    for (uint32_t word = 1; word <= u->columns; word++) {
+        uint64_t bits;
+        memcpy(&bits, value + (size_t)word * PGK_TILE, sizeof bits);
+        differ |= bits ^ shm_load64(unit + word * sizeof bits);
+    }
+    return differ == 0;
+}
+
+/* Looks at what the units of a lane's rows are so far. */
+static void look_back(struct pgk_block *block, uint32_t l, bool *same)
 {
     struct pgk_lane *lane = &block->lane[l];
     const struct pgk_rows *b = &block->rows;
     uint64_t row = b->tile->row[l];
-    for (uint32_t r = (uint32_t)b->first[l]; r < b->rows; r++, row++)
-        if (row >= lane->write_from && row < lane->computed &&
-            !pgk_series_holds(&lane->series, row, (uint16_t)b->out->rev[r][l]))
-            lane->changed = row;
+    for (uint32_t r = (uint32_t)b->first[l]; r < b->rows; r++, row++) {
+        if (row < lane->write_from)
+            continue;
+        if (row < lane->computed) {
+            if (!pgk_series_holds(&lane->series, row, (uint16_t)b->out->rev[r][l])) {
+                lane->changed = row;
+            } else if (same_values(b->out, lane, row, r, l)) {
+                same[r] = true;
+                continue;
+            }
+        }
+        lane->wrote = lane->wrote_end == 0 ? row : lane->wrote;
+        lane->wrote_end = row + 1;
+    }
+}
+
+/* Units that are there already stay as they are. */
+static void spare_units(struct pgk_block *block)
+{
+    struct pgk_rows *b = &block->rows;
+    bool same[PGK_TILE][PGK_ROWS] = {{false}}, any = false;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        block->lane[l].wrote = block->lane[l].wrote_end = 0;
+        if (block->lane[l].rows > 0)
+            look_back(block, l, same[l]);
+        for (uint32_t r = 0; r < b->rows; r++)
+            any |= same[l][r];
+    }
+    if (any && b->straight)
+        place_lanes(block, false);
+    for (uint32_t l = 0; any && l < PGK_TILE; l++)
+        for (uint32_t r = 0; r < b->rows; r++)
+            if (same[l][r])
+                b->out->unit[r][l] = block->idle;
 }
 
 static void move_on(struct pgk_block *block)
@@ -274,9 +320,8 @@ void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
     align_lanes(block);
     set_ages(block);
     block->simd->step(b);
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        if (block->lane[l].rows > 0 && tile->row[l] < block->lane[l].computed)
-            note_changed(block, l);
+    if (!b->out->fresh)
+        spare_units(block);
     block->simd->store(b->out);
     move_on(block);
 }

@@ -17,6 +17,10 @@ struct pgk_lane {
     uint32_t rows;            /* rows that were stepped */
     enum pgk_outcome outcome; /* why they are fewer than wanted */
     uint64_t changed; /* latest row seen whose bar is not the one its units came from; else left alone */
+    /* out, unless all rows are fresh: rows that got a unit, none of them when both are the same. A row keeps
+     * the unit it has when that is bit for bit what it would get: nobody is told of a change that is none. */
+    uint64_t wrote;
+    uint64_t wrote_end;
 };
 
 struct pgk_block {

@@ -198,7 +198,10 @@ static void did_rows(struct pgk_sweep *sweep, uint32_t l, bool saved)
     enum pgk_outcome outcome = lane->outcome;
     uint64_t row = tile->row[l], before = row - lane->rows;
     task->changed = lane->changed;
-    pgk_task_wrote(task, before > task->row ? before : task->row, row);
+    if (sweep->block.units.fresh)
+        pgk_task_wrote(task, before > task->row ? before : task->row, row);
+    else if (lane->rows > 0)
+        pgk_task_wrote(task, lane->wrote, lane->wrote_end);
     if (task->row < row)
         task->row = row;
     if (due(sweep, l)) {

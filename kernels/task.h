@@ -45,7 +45,7 @@ bool pgk_task_open(struct pgk_task *task, const struct pgk_plan *plan, void *bas
 /* Sets where it is taken up. */
 void pgk_task_take_up(struct pgk_task *task, const struct pgk_plan *plan);
 
-/* Rows [first, end) have been written. */
+/* Of rows [first, end) the first and the last got units; none, when both are the same. */
 void pgk_task_wrote(struct pgk_task *task, uint64_t first, uint64_t end);
 
 /* A run has ended before `row`. True: take it up again. */

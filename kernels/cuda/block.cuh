@@ -39,6 +39,11 @@ enum pgk_field { PGK_H, PGK_L, PGK_C, PGK_V, PGK_P, PGK_BAR_FIELDS };
 #define PGK_LINE_WORDS 8u
 #define PGK_BAR_TRIES  16
 
+/* Of a careful block's rows: what is there is not of the bar; a unit is written, since what is there, if
+ * anything, is not what it would be. */
+#define PGK_UNIT_STALE 1u
+#define PGK_UNIT_WRITE 2u
+
 struct pgk_block {
     uint32_t threads;
     uint32_t rows;    /* room: rows a lane can have at a time, at most PGK_GPU_ROWS */
@@ -63,7 +68,7 @@ struct pgk_block {
     uint32_t outcome[PGK_GPU_LANES];
     int32_t key[2][PGK_GPU_ROWS][PGK_GPU_LANES];
     uint32_t rev[PGK_GPU_ROWS][PGK_GPU_LANES];
-    uint32_t stale[PGK_GPU_ROWS][PGK_GPU_LANES]; /* the unit there is not that of the bar */
+    uint32_t unit_of[PGK_GPU_ROWS][PGK_GPU_LANES]; /* what becomes of it: below */
 };
 
 PGK_DEV uint64_t pgk_double_bits(double x)
@@ -89,6 +94,12 @@ PGK_DEV double pgk_bits_double(uint64_t x)
 PGK_DEV double *pgk_line_word(const struct pgk_block *b, uint32_t r, uint32_t word, uint32_t lane)
 {
     return b->lines + ((size_t)r * PGK_LINE_WORDS + word) * PGK_GPU_PAD + lane;
+}
+
+PGK_DEV double *pgk_out_word(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t r,
+                             uint32_t word, uint32_t lane)
+{
+    return b->outs + ((size_t)r * plan->unit_words + word) * PGK_GPU_PAD + lane;
 }
 
 PGK_DEV uint64_t *pgk_state_word(const struct pgk_block *b, uint32_t lane, uint32_t word)
@@ -283,7 +294,7 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
         PGK_UNROLL                                                                                           \
         for (uint32_t j = 0; j < PGK_OUTPUTS; j++)                                                           \
             if (r >= 0 && j < op->outputs)                                                                   \
-                b->outs[((size_t)r * plan->unit_words + 1 + (uint32_t)op->column[j]) * PGK_GPU_PAD + lane] = \
+                *pgk_out_word(b, plan, (uint32_t)r, 1 + (uint32_t)op->column[j], lane) =                     \
                     pgk_published(out[j]);                                                                   \
     }                                                                                                        \
     PGK_UNROLL                                                                                               \
@@ -355,26 +366,43 @@ PGK_DEV uint64_t pgk_tag_of(const struct pgk_block *b, uint32_t lane, uint32_t r
     return PGD_UNIT_TAG(b->row[lane] + r, b->rev[r][lane] | busy, b->gen);
 }
 
-/* Notes, of rows that have units, which are not their bar's, and marks them as being written. */
-PGK_DEV void pgk_mark_units(struct pgk_block *b, const struct pgk_gpu_segment *seg)
+/* Rows that are to have a unit: when they have one, those that need another, be it of another bar or of other
+ * values, which are marked as being written. The rest keep theirs, so that nobody is told of a change that is
+ * none. */
+PGK_DEV void pgk_mark_units(struct pgk_block *b, const struct pgk_gpu_segment *seg,
+                            const struct pgk_gpu_plan *plan)
 {
+    uint32_t words = plan->columns + 1;
     PGK_EACH(b, t)
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows; i += b->threads) {
         uint32_t lane = i % PGK_GPU_LANES, r = i / PGK_GPU_LANES;
-        b->stale[r][lane] = 0;
-        if (!pgk_written(b, lane, r) || b->row[lane] + r >= b->computed[lane])
-            continue;
-        uint64_t unit = pgk_unit_at(b, seg, lane, r);
-        b->stale[r][lane] = pgk_sys_load(unit) >> 16 != pgk_tag_of(b, lane, r, 0) >> 16;
-        pgk_sys_store(unit, pgk_tag_of(b, lane, r, 1));
+        b->unit_of[r][lane] =
+            pgk_written(b, lane, r) && b->row[lane] + r >= b->computed[lane] ? PGK_UNIT_WRITE : 0;
     }
-    pgk_sys_fence();
     PGK_MEET
     PGK_EACH(b, t)
+    for (uint32_t i = t; i < PGK_GPU_LANES * b->rows * words; i += b->threads) {
+        uint32_t word = i % words, r = i / words % b->rows, lane = i / words / b->rows;
+        if (!pgk_written(b, lane, r) || b->row[lane] + r >= b->computed[lane])
+            continue;
+        uint64_t x = pgk_sys_load(pgk_unit_at(b, seg, lane, r) + word * 8);
+        if (word == 0 && x >> 16 != pgk_tag_of(b, lane, r, 0) >> 16)
+            (void)pgk_block_or(&b->unit_of[r][lane], PGK_UNIT_STALE | PGK_UNIT_WRITE);
+        else if (word != 0 && x != pgk_double_bits(*pgk_out_word(b, plan, r, word, lane)))
+            (void)pgk_block_or(&b->unit_of[r][lane], PGK_UNIT_WRITE);
+    }
+    PGK_MEET
+    PGK_EACH(b, t)
+    for (uint32_t i = t; i < PGK_GPU_LANES * b->rows; i += b->threads) {
+        uint32_t lane = i % PGK_GPU_LANES, r = i / PGK_GPU_LANES;
+        if ((b->unit_of[r][lane] & PGK_UNIT_WRITE) != 0 && b->row[lane] + r < b->computed[lane])
+            pgk_sys_store(pgk_unit_at(b, seg, lane, r), pgk_tag_of(b, lane, r, 1));
+    }
     if (t < PGK_GPU_LANES)
         for (uint32_t r = 0; r < b->rows_of[t]; r++)
-            if (b->stale[r][t])
+            if ((b->unit_of[r][t] & PGK_UNIT_STALE) != 0)
                 b->changed[t] = b->row[t] + r;
+    pgk_sys_fence();
     PGK_MEET
 }
 
@@ -387,13 +415,12 @@ PGK_DEV void pgk_write_units(struct pgk_block *b, const struct pgk_gpu_segment *
     PGK_EACH(b, t)
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows * words; i += b->threads) {
         uint32_t word = i % words, r = i / words % b->rows, lane = i / words / b->rows;
-        if (!pgk_written(b, lane, r))
+        if (!pgk_written(b, lane, r) || (b->careful && (b->unit_of[r][lane] & PGK_UNIT_WRITE) == 0))
             continue;
         uint32_t busy = b->row[lane] + r < b->computed[lane];
-        uint64_t x = word == 0 ? pgk_tag_of(b, lane, r, busy)
-                     : word <= plan->columns
-                         ? pgk_double_bits(b->outs[((size_t)r * words + word) * PGK_GPU_PAD + lane])
-                         : 0;
+        uint64_t x = word == 0               ? pgk_tag_of(b, lane, r, busy)
+                     : word <= plan->columns ? pgk_double_bits(*pgk_out_word(b, plan, r, word, lane))
+                                             : 0;
         pgk_sys_store(pgk_unit_at(b, seg, lane, r) + word * 8, x);
     }
     PGK_MEET
@@ -409,7 +436,7 @@ PGK_DEV void pgk_release_units(struct pgk_block *b, const struct pgk_gpu_segment
     PGK_EACH(b, t)
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows; i += b->threads) {
         uint32_t lane = i % PGK_GPU_LANES, r = i / PGK_GPU_LANES;
-        if (pgk_written(b, lane, r) && b->row[lane] + r < b->computed[lane])
+        if ((b->unit_of[r][lane] & PGK_UNIT_WRITE) != 0 && b->row[lane] + r < b->computed[lane])
             pgk_sys_store(pgk_unit_at(b, seg, lane, r), pgk_tag_of(b, lane, r, 0));
     }
     PGK_MEET
@@ -440,7 +467,7 @@ PGK_DEV void pgk_block_run(struct pgk_block *b, const struct pgk_gpu_segment *se
     pgk_read_rows(b, seg, plan, later);
     pgk_step_rows(b, plan);
     if (b->careful)
-        pgk_mark_units(b, seg);
+        pgk_mark_units(b, seg, plan);
     pgk_write_units(b, seg, plan);
     if (b->careful)
         pgk_release_units(b, seg);

@@ -150,9 +150,12 @@ PGK_DEV void pgk_did_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *s
             uint64_t row = b->row[t], before = row - b->rows_of[t];
             task->changed = b->changed[t];
             if (b->step[t] && row > task->row) {
-                uint64_t from = before > task->row ? before : task->row;
-                task->first = task->wrote == 0 ? from : task->first;
-                task->wrote = row;
+                for (uint64_t i = before > task->row ? before : task->row; i < row; i++) {
+                    if (b->careful && (b->unit_of[i - before][t] & PGK_UNIT_WRITE) == 0)
+                        continue;
+                    task->first = task->wrote == 0 ? i : task->first;
+                    task->wrote = i + 1;
+                }
                 task->reached = row;
             }
             if (b->outcome[t] != PGK_GPU_REACHED) {

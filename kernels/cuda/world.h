@@ -80,7 +80,7 @@ struct pgk_gpu_task {
     /* out */
     uint64_t reached; /* rows before have been stepped */
     uint64_t changed; /* in and out: latest row seen whose bar is not the one its units came from */
-    uint64_t wrote;   /* rows [first, wrote) have been written */
+    uint64_t wrote;   /* rows [first, wrote): the first and the last that got a unit, 0: none did */
     uint64_t first;
     uint32_t outcome;
     uint32_t watch; /* look, at every step, whether rows have left the ring; else the host does, in the end */

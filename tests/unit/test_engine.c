@@ -291,9 +291,62 @@ static void revisions_near_each_other(void **state)
     revise(w, 100);
     revise(w, 111);
     struct pgk_change change = compute(w, 100);
-    assert_in_range(change.done_end, 131, 160);
+    assert_int_equal(change.done_first, 100);
+    assert_int_equal(change.done_end, 131);
     expect_streamed(w);
     world_free(w);
+}
+
+/* After one row was revised: a unit is written when its values or its bar are others than before, and no
+ * other; the change names the first and the last of them. */
+static void expect_exact(struct world *w, uint64_t row)
+{
+    const struct pgd_bars_geometry *geo = &w->segment.geo;
+    size_t bytes = (geo->columns + 1) * sizeof(uint64_t);
+    uint8_t *before = malloc(w->count * bytes);
+    uint64_t first = w->count, end = 0;
+    assert_non_null(before);
+    for (uint64_t i = 0; i < w->count; i++)
+        memcpy(before + i * bytes, ref_unit(&w->segment, 0, i), bytes);
+    struct pgk_change change = compute(w, row);
+    for (uint64_t i = 0; i < w->count; i++) {
+        const uint64_t *unit = ref_unit(&w->segment, 0, i);
+        uint64_t tag;
+        memcpy(&tag, before + i * bytes, sizeof tag);
+        bool other = i == row || memcmp(before + i * bytes + sizeof tag, unit + 1, bytes - sizeof tag) != 0;
+        if (other != (unit[0] != tag))
+            fail_msg("row %llu of a correction of %llu: values %s, unit %s", (unsigned long long)i,
+                     (unsigned long long)row, other ? "new" : "the same",
+                     unit[0] != tag ? "written" : "left alone");
+        first = other && i < first ? i : first;
+        end = other ? i + 1 : end;
+    }
+    assert_int_equal(change.done_first, first);
+    assert_int_equal(change.done_end, end);
+    expect_streamed(w);
+    free(before);
+}
+
+static void corrections_are_exact(void **state)
+{
+    (void)state;
+    static const char *const windows[] = {"sma_20", "wma_5"}, *const endless[] = {"obv", "vwap"};
+    static const struct {
+        const char *const *names;
+        size_t count;
+    } plans[] = {{windows, 2}, {settling, SETTLING}, {endless, 2}, {NULL, 0}};
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        struct world *w = world_new(plans[i].names, plans[i].count, ROWS + 1, 1500);
+        for (int n = 0; n < 6; n++) {
+            uint64_t row = n == 0 ? 1499 : n == 1 ? 0 : ref_next(&w->market.random) % 1500;
+            if (n == 2) /* sent again as it was: a revision all the same */
+                ref_revise(&w->segment, 0, row, &w->bars[row]);
+            else
+                revise(w, row);
+            expect_exact(w, row);
+        }
+        world_free(w);
+    }
 }
 
 /* The daemon may fall behind by more than a ring: what is still held is computed, from a fresh start. */
@@ -598,6 +651,7 @@ int main(void)
         cmocka_unit_test(revision_coalesces),
         cmocka_unit_test(revisions_far_apart),
         cmocka_unit_test(revisions_near_each_other),
+        cmocka_unit_test(corrections_are_exact),
         cmocka_unit_test(lapped),
         cmocka_unit_test(wrapping_changes_nothing),
         cmocka_unit_test(busy_append),

@@ -129,10 +129,11 @@ struct pgk_change {
     uint64_t done_end;   /* out: one past the last */
 };
 
-/* Computes. For every change writes the units (with tags) of each row in [from, end) whose value can have
- * changed - and no more: forward from `from` until all state has coalesced bitwise with a checkpoint and no
- * window holds a changed bar; which bars after `from` have changed is seen from the tags. Rows that were
- * never computed are done whether they were reported or not. Then stores series.computed (release).
+/* Computes. For every change steps the rows that can have changed - forward from `from` until all state has
+ * coalesced bitwise with a checkpoint and no window holds a changed bar; which bars after `from` have changed
+ * is seen from the tags - and writes the units (with tags) of those that have: a row whose bar and values are
+ * what they were is neither written nor, at either end, part of what was done. Rows that were never computed
+ * are done whether they were reported or not. Then stores series.computed (release).
  *
  * - While rows published before are being rewritten series.recompute says from where; after a crash
  *   pgk_engine_recover finds it.
