@@ -245,7 +245,7 @@ check-run:
 	@echo '== unit and property tests (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label asan: $(patsubst $(B)/%,$(O)/asan/%,$(TEST_BIN))
 	@echo '== the engine over the fake GPU (address, undefined)'
-	@TEST_ENGINE=cuda TEST_CUDA_RTC= TEST_CUDA_DRIVER=$(O)/asan/tests/fake/libcuda.so.1 $(RUN) -j 2 --timeout 300 --label fake-gpu: \
+	@TEST_ENGINE=cuda TEST_CUDA_RTC=$(if $(GENERAL),,$(O)/asan/tests/fake/libnvrtc.so.13) TEST_CUDA_DRIVER=$(O)/asan/tests/fake/libcuda.so.1 $(RUN) -j 2 --timeout 300 --label fake-gpu: \
 	  $(patsubst %,$(O)/asan/tests/%,$(ENGINE_TESTS))
 	@echo '== fuzz corpora (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label corpus: $(foreach f,$(FUZZ_SRC),$(patsubst %.c,$(O)/asan/%,$(f))::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$(f)))

@@ -45,7 +45,7 @@ struct app {
     struct secret *secret; /* NULL: none was given */
     struct pgk_plan *plan;
     struct pgk_engine *engine;
-    char engine_why[96];
+    char engine_why[256]; /* the board has room for its beginning */
     struct bus bus;
     struct symbols *symbols;
     struct worker *worker;

@@ -54,34 +54,52 @@ struct pgk_cuda {
 
 /* --------------------------------------------------------------------------------------------------- open */
 
-/* The kernels for one GPU: compiled for this plan when NVRTC is there, else those that were built in. `ret`
- * is heap unless it is the fat binary. */
+/* Compiles the kernels for one GPU and this plan, or takes those that were kept, unless `anew`. */
 static int get_image(const struct pgk_cuda *cuda, const struct pgk_driver_device *info,
-                     const struct pgk_cuda_options *options, struct pgk_rtc_image *ret, char *why,
+                     const struct pgk_cuda_options *options, bool anew, struct pgk_rtc_image *ret, char *why,
                      size_t why_size)
 {
     struct pgk_rtc *rtc = NULL;
     struct pgk_cache *cache = NULL;
-    char text[400] = "no NVRTC";
     struct pgk_gpu_plan layout;
     pgk_fuse_plan(&layout, &cuda->plan, PGK_GPU_AHEAD);
     char *source = pgk_fuse_text(&cuda->plan, &layout);
     int rc = source == NULL ? -ENOMEM : -ENOENT;
+    (void)snprintf(why, why_size, "no NVRTC");
     if (source != NULL && (options->rtc == NULL || options->rtc[0] != '\0'))
-        rc = pgk_rtc_load(&rtc, options->rtc, cuda->driver->version, text, sizeof text);
+        rc = pgk_rtc_load(&rtc, options->rtc, cuda->driver->version, why, why_size);
     if (rc == 0) {
-        if (pgk_cache_open(&cache, options->cache, text, sizeof text) != 0)
+        if (pgk_cache_open(&cache, options->cache, why, why_size) != 0)
             cache = NULL;
-        struct pgk_rtc_source what = {.name = "fused.cu", .text = source, .arch = info->arch};
-        rc = pgk_rtc_compile(rtc, cache, &what, ret, text, sizeof text);
+        struct pgk_rtc_source what = {.name = "fused.cu", .text = source, .arch = info->arch, .anew = anew};
+        rc = pgk_rtc_compile(rtc, cache, &what, ret, why, why_size);
     }
     if (cache != NULL)
         pgk_cache_close(cache);
     pgk_rtc_free(rtc);
     free(source);
-    if (rc == 0 || pgk_fatbin_size > 0)
-        return rc;
-    (void)snprintf(why, why_size, "no kernels: %.150s; and none were built in", text);
+    return rc;
+}
+
+/* With kernels made for this plan. Those that were kept may be none for this driver: then they are made anew.
+ * -ENOEXEC: there are none, or the driver refuses them. */
+static int open_fused(struct pgk_cuda *cuda, const struct pgk_driver_device *info,
+                      const struct pgk_cuda_options *options, const struct pgk_gpu_options *gpu,
+                      const char **ret_kernels, char *why, size_t why_size)
+{
+    bool kept = true;
+    int rc = -ENOEXEC;
+    for (int anew = 0; rc == -ENOEXEC && kept && anew < 2; anew++) {
+        struct pgk_rtc_image image = {0};
+        if (get_image(cuda, info, options, anew != 0, &image, why, why_size) != 0)
+            return -ENOEXEC;
+        kept = image.cached;
+        rc = pgk_gpu_open(&cuda->gpu[cuda->gpus], cuda->driver, info, &cuda->plan, image.data, gpu,
+                          PGD_SERIES_LIMIT, why, why_size);
+        pgk_rtc_image_free(&image);
+    }
+    if (rc == 0)
+        *ret_kernels = kept ? "specialised (kept)" : "specialised";
     return rc;
 }
 
@@ -89,9 +107,10 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
                     size_t why_size)
 {
     struct pgk_driver_device info;
-    struct pgk_rtc_image image = {0};
     struct pgk_gpu_options gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
                                   .sweep_rows = options->sweep_rows};
+    const char *kernels = "general";
+    char text[256] = "";
     int rc = pgk_driver_device(cuda->driver, ordinal, &info, why, why_size);
     if (rc != 0)
         return rc;
@@ -99,21 +118,45 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
         (void)snprintf(why, why_size, "%s cannot use the host's memory in place", info.name);
         return -ENOTSUP;
     }
-    int compiled = get_image(cuda, &info, options, &image, why, why_size);
-    if (compiled != 0 && pgk_fatbin_size == 0)
-        return compiled;
-    rc = pgk_gpu_open(&cuda->gpu[cuda->gpus], cuda->driver, &info, &cuda->plan,
-                      compiled == 0 ? image.data : pgk_fatbin, &gpu, PGD_SERIES_LIMIT, why, why_size);
-    pgk_rtc_image_free(&image);
+    rc = open_fused(cuda, &info, options, &gpu, &kernels, text, sizeof text);
+    if (rc == -ENOEXEC && pgk_fatbin_size == 0)
+        (void)snprintf(why, why_size, "no kernels: %.150s; and none were built in", text);
+    else if (rc == -ENOEXEC)
+        rc = pgk_gpu_open(&cuda->gpu[cuda->gpus], cuda->driver, &info, &cuda->plan, pgk_fatbin, &gpu,
+                          PGD_SERIES_LIMIT, why, why_size);
+    else if (rc != 0)
+        (void)snprintf(why, why_size, "%s", text);
     if (rc != 0)
         return rc;
-    if (cuda->gpus == 0)
-        (void)snprintf(why, why_size, "%.60s, %s kernels", info.name,
-                       compiled != 0  ? "general"
-                       : image.cached ? "specialised (kept)"
-                                      : "specialised");
+    (void)snprintf(why, why_size, "%.60s, %s kernels", info.name, kernels);
     cuda->register_memory |= !info.host_tables;
     cuda->gpus++;
+    return 0;
+}
+
+/* Opens every GPU that serves. `why` says which the first is, how many there are, and why one is not among
+ * them. */
+static int open_gpus(struct pgk_cuda *cuda, const struct pgk_cuda_options *options, char *why,
+                     size_t why_size)
+{
+    char first[128] = "", refused[256] = "", text[256], count[24] = "";
+    int rc = -ENODEV;
+    for (int i = 0; i < cuda->driver->devices && i < GPUS_MAX; i++) {
+        int opened = open_gpu(cuda, i, options, text, sizeof text);
+        if (opened != 0 && refused[0] == '\0') {
+            rc = opened;
+            (void)snprintf(refused, sizeof refused, "%s", text);
+        } else if (opened == 0 && cuda->gpus == 1) {
+            (void)snprintf(first, sizeof first, "%.120s", text);
+        }
+    }
+    if (cuda->gpus == 0) {
+        (void)snprintf(why, why_size, "%s", refused);
+        return rc;
+    }
+    if (cuda->gpus > 1)
+        (void)snprintf(count, sizeof count, ", %d GPUs", cuda->gpus);
+    (void)snprintf(why, why_size, "%s%s%s%.100s", first, count, refused[0] != '\0' ? "; not " : "", refused);
     return 0;
 }
 
@@ -138,17 +181,10 @@ int pgk_cuda_new(struct pgk_cuda **ret, const struct pgk_plan *plan, const struc
     cuda->plan = *plan;
     cuda->sweep_tasks = options->sweep_tasks == 0 ? SWEEP_TASKS : options->sweep_tasks;
     int rc = pgk_driver_load(&cuda->driver, options->driver, why, why_size);
-    for (int i = 0; rc == 0 && i < cuda->driver->devices && i < GPUS_MAX; i++) {
-        int opened = open_gpu(cuda, i, options, why, why_size);
-        if (opened != 0 && cuda->gpus == 0 && i + 1 == cuda->driver->devices)
-            rc = opened;
-    }
-    if (rc == 0 && cuda->gpus > 1) {
-        size_t used = strlen(why);
-        (void)snprintf(why + used, why_size - used, ", %d GPUs", cuda->gpus);
-    }
     if (rc == 0)
-        rc = take_shares(cuda);
+        rc = open_gpus(cuda, options, why, why_size);
+    if (rc == 0 && (rc = take_shares(cuda)) != 0)
+        (void)snprintf(why, why_size, "out of memory");
     if (rc != 0) {
         pgk_cuda_free(cuda, false);
         return rc;
@@ -163,6 +199,8 @@ void pgk_cuda_free(struct pgk_cuda *cuda, bool lost)
         return;
     for (int i = 0; !lost && i < cuda->gpus; i++)
         lost |= pgk_gpu_current(&cuda->gpu[i]) != 0 || pgk_gpu_quiet(&cuda->gpu[i]) != 0;
+    for (int i = 0; lost && i < cuda->gpus; i++)
+        pgk_gpu_stop(&cuda->gpu[i]);
     for (uint32_t i = 0; i < cuda->segments; i++) {
         pgk_arena_fini(&cuda->segment[i].arena, cuda->driver, lost);
         free(cuda->segment[i].row);
@@ -527,7 +565,7 @@ static int settle(struct pgk_cuda *cuda)
     return 0;
 }
 
-static int compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
+int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
 {
     struct call call = {.cuda = cuda,
                         .number = number,
@@ -549,22 +587,6 @@ static int compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *ch
         if (rc == 0 && call.sweeps >= cuda->sweep_tasks)
             rc = sweep(&call);
     } while (call.later > 0 && call.sweeps >= cuda->sweep_tasks);
-    return rc;
-}
-
-/* One GPU has failed: what the others are at ends before somebody else does the same rows. */
-static void stop(struct pgk_cuda *cuda)
-{
-    for (int g = 0; g < cuda->gpus; g++)
-        if (!cuda->gpu[g].failed && pgk_gpu_current(&cuda->gpu[g]) == 0 && pgk_gpu_quiet(&cuda->gpu[g]) != 0)
-            continue; /* it has failed as well: it says so itself */
-}
-
-int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *changes, size_t count)
-{
-    int rc = compute(cuda, number, changes, count);
-    if (rc != 0)
-        stop(cuda);
     return rc;
 }
 

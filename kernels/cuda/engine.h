@@ -26,7 +26,8 @@ struct pgk_cuda_options {
 int pgk_cuda_new(struct pgk_cuda **ret, const struct pgk_plan *plan, const struct pgk_cuda_options *options,
                  char *why, size_t why_size) PGK_WARN_UNUSED;
 
-/* lost: something has failed; GPUs are not waited for. */
+/* lost: something has failed. What GPUs that still answer are at has ended afterwards; others are not waited
+ * for, and nothing is given back. */
 void pgk_cuda_free(struct pgk_cuda *cuda, bool lost);
 
 /* Segments are numbered from 0 in the order they are bound. */

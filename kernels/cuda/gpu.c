@@ -31,7 +31,7 @@ static int timed_out(struct pgk_gpu *gpu, const char *what, uint64_t after_ns)
 {
     (void)snprintf(gpu->fault, sizeof gpu->fault, "%s: no answer for %u ms", what,
                    (unsigned)(after_ns / 1000000));
-    gpu->failed = true;
+    gpu->failed = gpu->hung = true;
     return -ETIMEDOUT;
 }
 
@@ -323,6 +323,19 @@ static int wait_for_end(struct pgk_gpu *gpu, const char *what, uint64_t limit_ns
 int pgk_gpu_quiet(struct pgk_gpu *gpu)
 {
     return gpu->busy ? wait_for_end(gpu, "push", gpu->options.timeout_ns) : 0;
+}
+
+void pgk_gpu_stop(struct pgk_gpu *gpu)
+{
+    int64_t since = now_ns();
+    while (gpu->busy && !gpu->hung && now_ns() - since < (int64_t)gpu->options.timeout_ns) {
+        (void)gpu->driver->ctx_set_current(gpu->context);
+        unsigned result = gpu->driver->stream_query(gpu->stream);
+        enum pgk_fault fault = pgk_driver_fault(result);
+        if (result == 0 || fault == PGK_FAULT_CONTEXT || fault == PGK_FAULT_DEVICE)
+            return;
+        relax(ASK_EVERY, since);
+    }
 }
 
 /* -------------------------------------------------------------------------------------------------- sweep */

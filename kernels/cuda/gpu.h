@@ -50,6 +50,7 @@ struct pgk_gpu {
     size_t sweep_shared;
     bool busy;               /* something was begun and may not have ended */
     bool failed;             /* see `fault` */
+    bool hung;               /* it did not answer in time */
     uint32_t number;         /* of the last push; 32 bits, as in its answer */
     uint64_t pushes, sweeps; /* so far */
     int64_t rang_ns;         /* CLOCK_MONOTONIC of the last push's begin */
@@ -86,6 +87,11 @@ int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64
 /* Until all it was given has ended: before anybody else touches what it may still be writing, checkpoints
  * among it. */
 int pgk_gpu_quiet(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
+
+/* The same after an error, of this GPU or of another: whoever goes on with the same rows must not be
+ * overtaken by a GPU of which only a call has failed. One that is dead does nothing any more; one that hangs
+ * has been waited for. */
+void pgk_gpu_stop(struct pgk_gpu *gpu);
 
 /* Makes the GPU's context the calling thread's. */
 int pgk_gpu_current(struct pgk_gpu *gpu) PGK_WARN_UNUSED;

@@ -300,7 +300,7 @@ int pgk_rtc_compile(struct pgk_rtc *rtc, struct pgk_cache *cache, const struct p
     uint8_t key[32];
     uint32_t held = 0;
     key_of(rtc, source, options, count, key);
-    if (cache && pgk_cache_get(cache, key, &held, &image.data, &image.size) == 0) {
+    if (cache && !source->anew && pgk_cache_get(cache, key, &held, &image.data, &image.size) == 0) {
         if (held == (uint32_t)kind) {
             image.ptx = kind == KIND_PTX;
             image.cached = true;

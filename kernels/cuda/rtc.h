@@ -32,6 +32,7 @@ struct pgk_rtc_source {
     const char *const *options; /* "-DPGK_X=1" */
     size_t options_count;
     unsigned arch; /* of the device: 90 */
+    bool anew;     /* compile, whatever is kept: that is no good */
 };
 
 struct pgk_rtc_image {

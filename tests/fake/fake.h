@@ -102,7 +102,8 @@ struct fake_cuda {
     /* cuMemAlloc and cuMemHostAlloc fail (2) when more would be held on a device. */
     void (*memory)(uint64_t bytes);
 
-    uint64_t (*calls)(const char *function);  /* calls since loading or reset, failed ones included */
+    uint64_t (*calls)(
+        const char *function); /* calls since loading or reset, failed ones included; "*": all */
     uint64_t (*launched)(const char *kernel); /* kernels that have begun to run */
     uint64_t (*registered)(void);             /* bytes of host memory registered now */
 };

@@ -167,6 +167,8 @@ struct pgk_engine_options ref_options(void)
     return (struct pgk_engine_options){.kind = PGK_CUDA,
                                        .cuda_driver = getenv("TEST_CUDA_DRIVER"),
                                        .cuda_rtc = getenv("TEST_CUDA_RTC"),
+                                       /* no directory: what a stand-in compiles is not kept */
+                                       .cache = getenv("TEST_CUDA_DRIVER") != NULL ? "/dev/null" : NULL,
                                        .cuda_tasks = 1};
 }
 

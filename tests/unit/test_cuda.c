@@ -10,8 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cuda/driver.h"
+#include "cuda/text.h"
 #include "fake/fake.h"
 #include "reference/reference.h"
 #include "reference/segment.h"
@@ -19,8 +21,9 @@
 #define SERIES 70u /* three tiles, the last not full */
 #define ROWS   400u
 
-static char library[512];
+static const char *library;
 static const struct fake_cuda *fake;
+static const struct fake_nvrtc *compiler;
 static uint64_t seed;
 
 struct world {
@@ -35,13 +38,19 @@ struct world {
     char why[256];
 };
 
+/* With the general kernel, where there was an nvcc to build it, else with what a stand-in for NVRTC compiles.
+ */
 static struct pgk_engine_options options_of(enum pgk_kind kind)
 {
-    return (struct pgk_engine_options){
-        .kind = kind, .cuda_driver = library, .cuda_rtc = "", .cuda_tasks = 1, .cuda_timeout_ms = 400};
+    return (struct pgk_engine_options){.kind = kind,
+                                       .cuda_driver = library,
+                                       .cuda_rtc = pgk_fatbin_size > 0 ? "" : fake_path("libnvrtc.so.13"),
+                                       .cache = "/dev/null", /* no directory: nothing is kept */
+                                       .cuda_tasks = 1,
+                                       .cuda_timeout_ms = 400};
 }
 
-static struct world *world_new(struct pgk_engine_options options, uint32_t capacity)
+static struct world *world_unbound(struct pgk_engine_options options, uint32_t capacity)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
@@ -50,12 +59,18 @@ static struct world *world_new(struct pgk_engine_options options, uint32_t capac
     int rc = pgk_engine_new(&w->engine, w->plan, &options, w->why, sizeof w->why);
     if (rc != 0)
         fail_msg("%s", w->why);
-    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
     w->random.state = ++seed;
     for (uint32_t s = 0; s < SERIES; s++) {
         ref_open(&w->segment, s, s % 5 == 4 ? PGD_SESSION_UTC : PGD_SESSION_US);
         ref_market_init(&w->market[s], seed * 1000 + s, 100);
     }
+    return w;
+}
+
+static struct world *world_new(struct pgk_engine_options options, uint32_t capacity)
+{
+    struct world *w = world_unbound(options, capacity);
+    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
     return w;
 }
 
@@ -162,7 +177,6 @@ static void three_gpus(void **state)
     same_bits(3, ROWS + 1);
 }
 
-/* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
 /* The GPU has answered, but not written its checkpoints yet, when bars are corrected. */
 static void corrections_follow_at_once(void **state)
 {
@@ -191,6 +205,7 @@ static void corrections_follow_at_once(void **state)
     world_free(w);
 }
 
+/* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
 static void turns_with_the_cpu(void **state)
 {
     (void)state;
@@ -256,6 +271,98 @@ static void expect_left(struct world *w, int rounds)
     expect_streamed(w);
 }
 
+/* A day in short: a segment is bound, series come into use, histories are swept, new rows pushed, corrections
+ * swept. */
+static void short_day(struct world *w)
+{
+    assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
+    assert_int_equal(pgk_engine_extent(w->engine, 0, 0, SERIES), 0);
+    for (int i = 0; i < 6; i++) {
+        for (uint32_t s = 0; s < SERIES; s++) {
+            uint64_t from = append(w, s, i == 0 ? 25 : 1);
+            w->changes[s] = (struct pgk_change){.series = s, .from = from, .end = w->count[s]};
+        }
+        compute(w, SERIES);
+    }
+    for (uint32_t s = 0; s < SERIES; s++) {
+        uint64_t row = w->count[s] - 1 - ref_next(&w->random) % 20;
+        ref_market_correct(&w->market[s], &w->bars[s][row]);
+        ref_revise(&w->segment, s, row, &w->bars[s][row]);
+        w->changes[s] = (struct pgk_change){.series = s, .from = row, .end = w->count[s]};
+    }
+    compute(w, SERIES);
+}
+
+static const char *const functions[] = {
+#define PGK_CALL(field, symbol, arguments) #symbol,
+#include "cuda/driver.def"
+};
+#define FUNCTIONS (sizeof functions / sizeof functions[0])
+
+/* That day; how often each function was called. */
+static void good_day(int devices, uint64_t calls[FUNCTIONS])
+{
+    (void)fake->reset();
+    fake->devices(devices);
+    struct world *w = world_unbound(options_of(PGK_CUDA), 64);
+    for (size_t i = 0; i < FUNCTIONS; i++)
+        calls[i] = fake->calls(functions[i]);
+    short_day(w);
+    for (size_t i = 0; i < FUNCTIONS; i++)
+        calls[i] = fake->calls(functions[i]) - calls[i];
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* The same, and the k-th call of a function fails. */
+static void bad_day(int devices, const char *function, unsigned k, unsigned result)
+{
+    (void)fake->reset();
+    fake->devices(devices);
+    struct world *w = world_unbound(options_of(PGK_CUDA), 64);
+    uint64_t before = fake->calls(function);
+    fake->refuse(function, k, result);
+    short_day(w);
+    if (fake->calls(function) - before >= k) { /* else less was asked for this time */
+        const char *notice = pgk_engine_notice(w->engine);
+        if (pgk_engine_kind(w->engine) != PGK_CPU || notice == NULL)
+            fail_msg("call %u of %s failed, and the GPU was not left", k, function);
+        assert_null(pgk_engine_notice(w->engine));
+    }
+    expect_streamed(w);
+    world_free(w);
+}
+
+/* Every function of the driver that is called in that day fails, now and then, each way there is: an error of
+ * the call alone, one that stays with the context, one that stays with the device. */
+static void any_call_fails(int devices)
+{
+    static const unsigned results[] = {PGK_CUDA_ERROR_OUT_OF_MEMORY, PGK_CUDA_ERROR_LAUNCH_FAILED,
+                                       PGK_CUDA_ERROR_UNKNOWN};
+    uint64_t calls[FUNCTIONS];
+    unsigned failed = 0;
+    good_day(devices, calls);
+    for (size_t i = 0; i < FUNCTIONS; i++) {
+        failed += calls[i] > 0;
+        for (unsigned k = 1; k <= calls[i] && k <= 24; k += 1 + k / 4)
+            bad_day(devices, functions[i], k, results[(k + i) % 3]);
+    }
+    assert_true(failed >= 8);
+}
+
+static void any_call_of_one_gpu_fails(void **state)
+{
+    (void)state;
+    any_call_fails(1);
+}
+
+static void any_call_of_two_gpus_fails(void **state)
+{
+    (void)state;
+    any_call_fails(2);
+}
+
 static void calls_fail(void **state)
 {
     (void)state;
@@ -305,17 +412,20 @@ static void gpu_is_lost_while_it_works(void **state)
     world_free(w);
 }
 
+/* In a sweep, and in a push. */
 static void gpu_hangs(void **state)
 {
     (void)state;
-    (void)fake->reset();
-    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
-    for (int i = 0; i < 3; i++)
-        round_of_changes(w);
-    fake->hang(1);
-    expect_left(w, 6);
-    (void)fake->reset(); /* ends what hangs, before its memory goes */
-    world_free(w);
+    for (int rounds = 0; rounds <= 3; rounds += 3) {
+        (void)fake->reset();
+        struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+        for (int i = 0; i < rounds; i++)
+            round_of_changes(w);
+        fake->hang(1);
+        expect_left(w, 6);
+        (void)fake->reset(); /* ends what hangs, before its memory goes */
+        world_free(w);
+    }
 }
 
 static void memory_cannot_be_registered(void **state)
@@ -326,6 +436,90 @@ static void memory_cannot_be_registered(void **state)
     fake->refuse("cuMemHostRegister", 1, PGK_CUDA_ERROR_OUT_OF_MEMORY);
     expect_left(w, 3);
     world_free(w);
+}
+
+/* -------------------------------------------------------------------------------------------------- kernels
+ */
+
+static void expect_why(struct pgk_engine_options options, const char *const *names, size_t count,
+                       const char *text)
+{
+    struct pgk_plan *plan;
+    struct pgk_engine *engine = NULL;
+    char why[256] = "";
+    assert_int_equal(pgk_plan_new(&plan, names, count, why, sizeof why), 0);
+    int rc = pgk_engine_new(&engine, plan, &options, why, sizeof why);
+    if (strstr(why, text) == NULL)
+        fail_msg("%d, %s; not: %s", rc, why, text);
+    pgk_engine_free(engine);
+    pgk_plan_free(plan);
+}
+
+/* Kernels for a plan and an architecture are compiled once. Those that were kept and are damaged, or that the
+ * driver refuses, are made anew; when there can be none, the general one serves. */
+static void kernels_are_kept(void **state)
+{
+    (void)state;
+    static const char *const sma[] = {"sma_20"}, *const longer[] = {"sma_21"};
+    char top[] = "/tmp/polygond-test-XXXXXX", command[128];
+    assert_non_null(mkdtemp(top));
+    (void)fake->reset();
+    compiler->reset();
+    struct pgk_engine_options options = options_of(PGK_CUDA);
+    options.cuda_rtc = fake_path("libnvrtc.so.13");
+    options.cache = top;
+    expect_why(options, sma, 1, "Fake GPU 0, specialised kernels");
+    expect_why(options, sma, 1, "specialised (kept) kernels");
+    assert_int_equal(compiler->compiled(), 1);
+    expect_why(options, longer, 1, "specialised kernels");                    /* another plan */
+    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8); /* another architecture */
+    expect_why(options, sma, 1, "specialised kernels");
+    expect_why(options, sma, 1, "specialised (kept) kernels");
+    (void)fake->reset();
+    expect_why(options, sma, 1, "specialised (kept) kernels");
+    compiler->version(12, 9); /* another compiler */
+    expect_why(options, sma, 1, "specialised kernels");
+    compiler->reset();
+    snprintf(command, sizeof command, "for f in %s/*.krn; do truncate -s -1 $f; done", top);
+    assert_int_equal(system(command), 0);
+    expect_why(options, sma, 1, "specialised kernels");
+    expect_why(options, sma, 1, "specialised (kept) kernels");
+    fake->refuse("cuModuleLoadDataEx", 1, PGK_CUDA_ERROR_INVALID_IMAGE);
+    expect_why(options, sma, 1, "specialised kernels");
+    assert_int_equal(compiler->compiled(), 2);
+    const char *last = pgk_fatbin_size > 0 ? "Fake GPU 0, general kernels" : "and none were built in";
+    fake->refuse("cuModuleLoadDataEx", 1, PGK_CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+    fake->refuse("cuModuleLoadDataEx", 2, PGK_CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+    expect_why(options, sma, 1, last);
+    compiler->refuse("nvrtcCompileProgram", 6, "no");
+    options.cache = "/dev/null";
+    expect_why(options, sma, 1, last);
+    options.cuda_rtc = "/nonexistent/libnvrtc.so.13";
+    expect_why(options, sma, 1, last);
+    snprintf(command, sizeof command, "rm -rf %s", top);
+    assert_int_equal(system(command), 0);
+}
+
+/* Of several GPUs those that serve are used, and the line says which one is not, and why. */
+static void some_gpu_cannot_be_had(void **state)
+{
+    (void)state;
+    for (unsigned bad = 1; bad <= 2; bad++) {
+        (void)fake->reset();
+        fake->devices(2);
+        fake->refuse("cuStreamCreateWithPriority", bad, PGK_CUDA_ERROR_OUT_OF_MEMORY);
+        struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+        char want[80];
+        (void)snprintf(want, sizeof want, "; not Fake GPU %u: stream: CUDA_ERROR_OUT_OF_MEMORY", bad - 1);
+        if (strstr(w->why, want) == NULL ||
+            strstr(w->why, bad == 1 ? "; Fake GPU 1, " : "; Fake GPU 0, ") == NULL)
+            fail_msg("%s", w->why);
+        for (int i = 0; i < 10; i++)
+            round_of_changes(w);
+        assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+        expect_streamed(w);
+        world_free(w);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------- choosing
@@ -358,18 +552,16 @@ static void auto_survives_a_bad_gpu(void **state)
     world_free(w);
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    (void)argc;
     const char *text = getenv("SEED");
     seed = text != NULL ? (uint64_t)strtoull(text, NULL, 10) : (uint64_t)time(NULL);
     printf("SEED=%llu\n", (unsigned long long)seed);
-    snprintf(library, sizeof library, "%.400s", argv[0]);
-    char *slash = strrchr(library, '/');
-    snprintf(slash == NULL ? library : slash, 100, "/../fake/libcuda.so.1");
+    library = fake_path("libcuda.so.1");
     fake = fake_cuda(library);
-    if (fake == NULL) {
-        fprintf(stderr, "%s is not the fake driver\n", library);
+    compiler = fake_nvrtc(fake_path("libnvrtc.so.13"));
+    if (fake == NULL || compiler == NULL) {
+        fprintf(stderr, "%s is not the fake driver, or its neighbour not the fake NVRTC\n", library);
         return 1;
     }
     const struct CMUnitTest tests[] = {
@@ -380,11 +572,15 @@ int main(int argc, char **argv)
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
         cmocka_unit_test(shared_page_tables_need_no_registering),
+        cmocka_unit_test(any_call_of_one_gpu_fails),
+        cmocka_unit_test(any_call_of_two_gpus_fails),
         cmocka_unit_test(calls_fail),
         cmocka_unit_test(kernels_die),
         cmocka_unit_test(gpu_is_lost_while_it_works),
         cmocka_unit_test(gpu_hangs),
         cmocka_unit_test(memory_cannot_be_registered),
+        cmocka_unit_test(kernels_are_kept),
+        cmocka_unit_test(some_gpu_cannot_be_had),
         cmocka_unit_test(auto_measures),
         cmocka_unit_test(auto_survives_a_bad_gpu),
     };
