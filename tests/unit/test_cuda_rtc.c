@@ -79,7 +79,8 @@ static void test_load(void **state)
 }
 
 static const char *const options[] = {"-DPGK_ONE=1", "-DPGK_TWO"};
-static const struct pgk_rtc_source source = {"fused.cu", "text of the kernel", options, 2, 90};
+static const struct pgk_rtc_source source = {
+    .name = "fused.cu", .text = "text of the kernel", .options = options, .options_count = 2, .arch = 90};
 
 /* Compiles, expects success, and says whether it came from the cache. */
 static bool cached(const struct pgk_rtc_source *s)
