@@ -19,6 +19,18 @@ struct pgk_history {
     int64_t last_t;
 };
 
+/* One series at a time is nothing for a GPU: it is not looked for unless it is asked for, and then it does
+ * what an engine of many series would leave to the CPU. */
+static struct pgk_engine_options engine_options(const struct pgk_history_config *config)
+{
+    struct pgk_engine_options options = config->engine;
+    if (options.kind == PGK_AUTO)
+        options.kind = PGK_CPU;
+    if (options.cuda_tasks == 0)
+        options.cuda_tasks = 1;
+    return options;
+}
+
 int pgk_history_new(struct pgk_history **ret, const struct pgk_plan *plan,
                     const struct pgk_history_config *config, char *why, size_t why_size)
 {
@@ -29,7 +41,8 @@ int pgk_history_new(struct pgk_history **ret, const struct pgk_plan *plan,
     /* The rows that can change, those not computed yet, those that the taker still looks at, and what a
      * window of the oldest that can change reads, from a checkpoint before it. */
     uint32_t capacity = 2 * CHUNK + PGK_HISTORY_REVISABLE + pgk_plan_capacity(plan) + 64;
-    int rc = pgk_engine_new(&history->engine, plan, &config->engine, why, why_size);
+    const struct pgk_engine_options options = engine_options(config);
+    int rc = pgk_engine_new(&history->engine, plan, &options, why, why_size);
     if (rc == 0)
         rc = pgk_table_init(&history->table, plan, 1, capacity);
     if (rc == 0)
@@ -159,4 +172,9 @@ int pgk_history_end(struct pgk_history *history)
 {
     int rc = compute(history);
     return rc < 0 ? rc : hand_out(history, pgk_table_head(&history->table, 0));
+}
+
+const char *pgk_history_notice(struct pgk_history *history)
+{
+    return pgk_engine_notice(history->engine);
 }

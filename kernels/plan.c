@@ -215,11 +215,25 @@ static uint32_t distance(const char *a, const char *b)
     return row[width];
 }
 
+/* True for a name with its period run together: sma20. */
+static bool run_together(const char *stem, size_t letters)
+{
+    if (stem[letters] == '\0' || stem[letters + strspn(stem + letters, "0123456789")] != '\0')
+        return false;
+    for (uint32_t id = 0; id < PGK_INDICATORS; id++)
+        if (strlen(indicators[id].stem) == letters && strncmp(indicators[id].stem, stem, letters) == 0)
+            return true;
+    return false;
+}
+
 /* Complains about a stem nobody has, with the nearest one that exists. */
 static int refuse_unknown(const struct word *word, const struct reason *why)
 {
     const char *best = NULL;
-    size_t length = strlen(word->stem);
+    size_t length = strlen(word->stem), letters = strcspn(word->stem, "0123456789");
+    if (run_together(word->stem, letters))
+        return refuse(why, word->text, "unknown; did you mean %.*s_%s?", (int)letters, word->stem,
+                      word->stem + letters);
     uint32_t least = length < 3 ? (uint32_t)length : 3; /* of a short word nothing would be left */
     for (uint32_t id = 0; id < PGK_INDICATORS; id++) {
         for (int i = -1; i < PGK_OUTPUTS; i++) {

@@ -55,7 +55,7 @@ int bench_row(struct bench *bench, const char *name, double ours, double referen
     out_row(&bench->out, cells, sizeof cells / sizeof cells[0]);
     if (fflush(bench->out.file) == 0)
         return EXIT_OK;
-    say("output", "%s", strerror(errno));
+    say("standard output", "%s", strerror(errno));
     return EXIT_FAILED;
 }
 

@@ -23,9 +23,11 @@ struct compute {
     struct sheet *sheet;
     uint64_t line;
     uint64_t bars, refused;
+    bool json;
     bool headed;
     bool skipping; /* the rest of a line that is too long */
-    int error;     /* the history's or the sheet's */
+    int error;
+    int output; /* of these: the sheet's */
 };
 
 /* Text of a file goes to a terminal: nothing but plain characters. */
@@ -84,6 +86,8 @@ static void take_header(struct compute *c, const char *line, const char *end)
     if (rc < 0) {
         say_line(c, reason);
         c->error = rc;
+    } else if (!c->json) { /* not before: who mistook the file has nothing in the output */
+        c->error = c->output = sheet_header(c->sheet);
     }
 }
 
@@ -166,14 +170,17 @@ static int run(struct compute *c)
         say(c->name, "%s", strerror(-rc));
         return EXIT_FAILED;
     }
-    if (c->error == -EINVAL) /* said already */
+    if (c->error == -EINVAL && c->output == 0) /* said already */
         return EXIT_FAILED;
     if (c->error == 0)
         c->error = pgk_history_end(c->history);
+    const char *notice = pgk_history_notice(c->history);
+    if (notice != NULL)
+        say("engine", "%s", notice);
     if (c->error == 0)
-        c->error = sheet_end(c->sheet);
+        c->error = c->output = sheet_end(c->sheet);
     if (c->error < 0) {
-        say("compute", "%s", strerror(-c->error));
+        say(c->output < 0 ? "standard output" : "compute", "%s", strerror(-c->error));
         return EXIT_FAILED;
     }
     if (c->refused == 0)
@@ -184,7 +191,7 @@ static int run(struct compute *c)
 }
 
 /* t and the indicators, on the standard output. */
-static int open_sheet(struct compute *c, const struct pgk_plan *plan, bool json)
+static int open_sheet(struct compute *c, const struct pgk_plan *plan)
 {
     size_t values = pgk_plan_columns(plan);
     struct sheet_column *columns = calloc(values + 1, sizeof *columns);
@@ -195,22 +202,29 @@ static int open_sheet(struct compute *c, const struct pgk_plan *plan, bool json)
         columns[j + 1] = (struct sheet_column){.kind = SHEET_VALUE, .value = (uint32_t)j};
         snprintf(columns[j + 1].name, sizeof columns[j + 1].name, "%s", pgk_plan_name(plan, j));
     }
-    struct sheet_config config = {.fd = STDOUT_FILENO, .json = json, .columns = columns, .count = values + 1};
+    struct sheet_config config = {
+        .fd = STDOUT_FILENO, .json = c->json, .columns = columns, .count = values + 1};
     int rc = sheet_new(&c->sheet, &config);
     free(columns);
     return rc;
+}
+
+static int take_rows(void *user, const struct pgk_history_rows *rows)
+{
+    struct compute *c = user;
+    return c->output = sheet_take(c->sheet, rows);
 }
 
 /* Makes engine and output, and goes through the file. */
 static int compute(struct compute *c, const struct args *args, const struct pgk_plan *plan)
 {
     char why[ENGINE_WHY_SIZE] = "";
-    struct pgk_history_config config = {.stream = args_has(args, OPT_STREAM), .take = sheet_take};
+    struct pgk_history_config config = {.stream = args_has(args, OPT_STREAM), .take = take_rows, .user = c};
     enum pgd_session session;
     if (!engine_kind(args, &config.engine.kind) || !engine_session(args, &session))
         return EXIT_USAGE;
-    int rc = open_sheet(c, plan, args_has(args, OPT_JSON));
-    config.user = c->sheet;
+    c->json = args_has(args, OPT_JSON);
+    int rc = open_sheet(c, plan);
     if (rc == 0)
         rc = pgk_history_new(&c->history, plan, &config, why, sizeof why);
     if (rc < 0) {
@@ -218,8 +232,6 @@ static int compute(struct compute *c, const struct args *args, const struct pgk_
         return EXIT_FAILED;
     }
     pgk_history_begin(c->history, session);
-    if (!args_has(args, OPT_JSON))
-        c->error = sheet_header(c->sheet);
     return run(c);
 }
 

@@ -9,7 +9,7 @@ import random
 import subprocess
 import tempfile
 
-from cli import POLYCTL, run
+from cli import BUILD, POLYCTL, run
 
 T0 = 1732285800000  # 2024-11-22 14:30 UTC
 SEED = int(os.environ.get("SEED", "11"))
@@ -57,6 +57,24 @@ def streamed_is_batch():
     for row, line in zip(rows, lines.splitlines(), strict=True):
         want = {k: None if v == "" else float(v) for k, v in row.items()}
         assert json.loads(line) == want, (line, want)
+
+
+def on_a_gpu():
+    """Over the stand-in for NVIDIA's libraries: the same bytes, also when the GPU dies in the middle, which is said."""
+    text = table(bars(13000, random.Random(SEED)))
+    want = compute(text)[1]
+    with tempfile.TemporaryDirectory() as kept:
+        env = dict(os.environ, LD_LIBRARY_PATH=str(BUILD / "tests" / "fake"), XDG_CACHE_HOME=kept)
+        for words in ([], ["--stream"]):
+            for fault in ("", "kernel@1=700", "kernel@2=719"):
+                r = subprocess.run([POLYCTL, "compute", "-", "--engine", "cuda"] + words, input=text, capture_output=True, text=True,
+                                   env=dict(env, FAKE_CUDA_FAULTS=fault), timeout=60)
+                said = "polyctl: engine: cpu (" in r.stderr and "cuda failed and was left: Fake GPU 0" in r.stderr
+                assert r.returncode == 0 and r.stdout == want and said == (fault != "") and r.stderr.count("\n") == said, (words, fault, r.stderr)
+        env["LD_LIBRARY_PATH"] = str(BUILD / "tests")
+        r = subprocess.run([POLYCTL, "compute", "-", "--engine", "cuda"], input=text, capture_output=True, text=True, env=env)
+        if subprocess.run(["sh", "-c", "ldconfig -p | grep -q libcuda.so.1"]).returncode != 0:
+            assert (r.returncode, r.stdout) == (1, "") and "cuda: no NVIDIA driver (libcuda.so.1 not found)" in r.stderr, r.stderr
 
 
 def values_by_hand():
@@ -145,11 +163,12 @@ def mistakes():
     for text, words, want, reason in (
             ("", [], 1, "empty"), ("t,o,h,l\n", [], 1, "line 1: no column c"), ("t,o,h,l,c,c\n", [], 1, "line 1: two columns c"),
             ("1,2,3,4,5\n", [], 1, "no column t"), ("t,o,h,l,c\n", ["--indicators", "smaa_20"], 2, "did you mean sma_20?"),
+            ("t,o,h,l,c\n", ["--indicators", "rsi14"], 2, "did you mean rsi_14?"),
             ("t,o,h,l,c\n", ["--indicators", ","], 2, "none given"), ("t,o,h,l,c\n", ["--engine", "gpu"], 2, "no such engine"),
             ("t,o,h,l,c\n", ["--session", "eu"], 2, "no such session"), ("t,o,h,l,c\n", ["more"], 2, "one file at a time"),
             ("x" * 2000000, [], 1, "line 1: longer than")):
         code, out, err = compute(text, *words)
-        assert code == want and reason in err and err.startswith("polyctl: "), (text[:20], words, code, err)
+        assert code == want and reason in err and err.startswith("polyctl: ") and out == "", (text[:20], words, code, err)
     code, out, err = compute("", name="/nonexistent/bars.csv")
     assert code == 1 and "No such file" in err
     assert compute("t,o,h,l,c\n", "--indicators", "rsi_2") == (0, "t,rsi_2\n", "")
@@ -157,7 +176,12 @@ def mistakes():
     assert r.returncode == 2 and "no file" in r.stderr
     with open("/dev/full", "w") as full:
         r = subprocess.run([POLYCTL, "compute", "-"], input=table(bars(100, random.Random(1))), stdout=full, stderr=subprocess.PIPE, text=True)
-    assert r.returncode == 1 and "No space left" in r.stderr, r.stderr
+    assert r.returncode == 1 and r.stderr == "polyctl: standard output: No space left on device\n", r.stderr
+    for closed, reason in (("<&-", "standard input: Bad file descriptor"), (">&-", "standard output: Bad file descriptor"),
+                           ("| true", "")):
+        r = subprocess.run(["sh", "-c", "printf 't,o,h,l,c\\n%d,1,1,1,1\\n' | { sleep 0.2; %s compute - %s; }" % (T0, POLYCTL, closed)],
+                           capture_output=True, text=True)
+        assert r.stdout == "" and reason in r.stderr and "Sanitizer" not in r.stderr, (closed, r)
 
 
 def from_a_file():
@@ -174,4 +198,4 @@ def from_a_file():
 
 
 if __name__ == "__main__":
-    run(streamed_is_batch, values_by_hand, columns_in_any_order, revisions, too_late, bad_lines, mistakes, from_a_file)
+    run(streamed_is_batch, on_a_gpu, values_by_hand, columns_in_any_order, revisions, too_late, bad_lines, mistakes, from_a_file)

@@ -27,7 +27,7 @@ struct pgk_history_rows {
 typedef int (*pgk_history_take)(void *user, const struct pgk_history_rows *rows);
 
 struct pgk_history_config {
-    struct pgk_engine_options engine;
+    struct pgk_engine_options engine; /* PGK_AUTO: the CPU, which is quicker at one history at a time */
     bool stream; /* compute after every bar, as a daemon does; the same bits, only slower */
     pgk_history_take take;
     void *user;
@@ -51,5 +51,8 @@ int pgk_history_push(struct pgk_history *history, const struct pgd_bar *bar) PGK
 
 /* Computes and hands out what is left of the history. */
 int pgk_history_end(struct pgk_history *history) PGK_WARN_UNUSED;
+
+/* As pgk_engine_notice. */
+const char *pgk_history_notice(struct pgk_history *history);
 
 #endif
