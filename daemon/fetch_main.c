@@ -318,6 +318,9 @@ static int verdict(const struct run *run)
 static int finish(struct run *run)
 {
     char text[PATH_MAX + 128];
+    const char *notice = run->table && !run->interrupted ? fetch_table_notice(run->table) : NULL;
+    if (notice)
+        fetch_show_say(&run->show, "engine", notice);
     if (run->refused > REFUSED_MAX)
         fetch_show_say(&run->show, "fetch", "further rows were refused, which are not shown");
     if (run->interrupted) {

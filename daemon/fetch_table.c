@@ -222,6 +222,11 @@ void fetch_table_finish(struct fetch_table *t)
     uv_close((uv_handle_t *)&t->wake, NULL);
 }
 
+const char *fetch_table_notice(struct fetch_table *t)
+{
+    return t->history ? pgk_history_notice(t->history) : NULL;
+}
+
 void fetch_table_free(struct fetch_table *t)
 {
     if (!t)

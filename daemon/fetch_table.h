@@ -44,6 +44,8 @@ void fetch_table_put(struct fetch_table *table, struct fetch_batch *batch);
 
 /* Waits until all that was put is written. */
 void fetch_table_finish(struct fetch_table *table);
+/* Then: what became of the engine, as pgk_engine_notice, or NULL. */
+const char *fetch_table_notice(struct fetch_table *table);
 /* Then, once the loop has run out. */
 void fetch_table_free(struct fetch_table *table);
 

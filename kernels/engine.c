@@ -12,6 +12,7 @@
 #include "step/session.h"
 
 #define SEGMENTS_MAX 16
+#define LEFT         "cuda failed and was left: "
 
 struct pgk_engine {
     struct pgk_cpu cpu;
@@ -69,17 +70,17 @@ static int new_cuda(struct pgk_engine *engine, const struct pgk_engine_options *
     return pgk_cuda_new(&engine->cuda, &engine->cpu.plan, &cuda, text, text_size);
 }
 
+/* `text`: what is wrong. */
 static int measure(const struct pgk_plan *plan, const struct pgk_engine_options *options, enum pgk_kind kind,
-                   double *ret_us)
+                   double *ret_us, char *text, size_t text_size)
 {
     struct pgk_engine_options only = *options;
     struct pgk_engine *engine;
-    char text[256];
     only.kind = kind;
-    int rc = pgk_engine_new(&engine, plan, &only, text, sizeof text);
+    int rc = pgk_engine_new(&engine, plan, &only, text, text_size);
     if (rc != 0)
         return rc;
-    return pgk_measure_push(engine, plan, PGK_MEASURE_SERIES, ret_us);
+    return pgk_measure_push(engine, plan, PGK_MEASURE_SERIES, ret_us, text, text_size);
 }
 
 /* Both engines push one bar through the same symbols; the faster one is it. */
@@ -89,14 +90,16 @@ static int choose(struct pgk_engine *engine, const struct pgk_engine_options *op
     char text[256], name[48];
     const char *isa = cpu_name(engine, name);
     double cpu_us = 0, gpu_us = 0;
-    int rc = measure(&engine->cpu.plan, options, PGK_CPU, &cpu_us);
+    int rc = measure(&engine->cpu.plan, options, PGK_CPU, &cpu_us, why, why_size);
     if (rc != 0)
         return rc;
-    rc = measure(&engine->cpu.plan, options, PGK_CUDA, &gpu_us);
+    rc = measure(&engine->cpu.plan, options, PGK_CUDA, &gpu_us, text, sizeof text);
     if (rc == 0 && gpu_us <= cpu_us)
         rc = new_cuda(engine, options, text, sizeof text);
+    const char *left = strstr(text, LEFT);
     if (rc != 0)
-        (void)snprintf(why, why_size, "cpu (%s): cuda failed when it was tried: %s", isa, strerror(-rc));
+        (void)snprintf(why, why_size, "cpu (%s): cuda failed when it was tried: %.150s", isa,
+                       left != NULL ? left + strlen(LEFT) : text);
     else if (engine->cuda != NULL)
         (void)snprintf(why, why_size, "cuda: %.0f us a bar of %u symbols, cpu (%s) %.0f; %.48s", gpu_us,
                        PGK_MEASURE_SERIES, isa, cpu_us, text);
@@ -178,8 +181,8 @@ static void leave_cuda(struct pgk_engine *engine, int error)
 {
     const char *fault = pgk_cuda_fault(engine->cuda);
     char name[48];
-    (void)snprintf(engine->notice, sizeof engine->notice, "cpu (%s): cuda failed and was left: %s",
-                   cpu_name(engine, name), fault[0] != '\0' ? fault : strerror(-error));
+    (void)snprintf(engine->notice, sizeof engine->notice, "cpu (%s): " LEFT "%s", cpu_name(engine, name),
+                   fault[0] != '\0' ? fault : strerror(-error));
     pgk_cuda_free(engine->cuda, true);
     engine->cuda = NULL;
     engine->told = false;
@@ -190,8 +193,8 @@ static bool rows_fit(const struct pgk_plan *plan, const struct pgd_bars_geometry
     return geo->columns == plan->columns && geo->unit_size >= (plan->columns + 1) * sizeof(double) &&
            geo->unit_size % PGD_LINE == 0 && geo->unit_stride >= geo->unit_size &&
            geo->bar_stride >= sizeof(struct pgd_bar) && geo->series_stride >= sizeof(struct pgd_series) &&
-           geo->series_max > 0 && geo->capacity >= pgk_plan_capacity(plan) &&
-           geo->capacity <= PGD_CAPACITY_LIMIT;
+           geo->series_max > 0 && geo->series_max <= PGD_SERIES_LIMIT &&
+           geo->capacity >= pgk_plan_capacity(plan) && geo->capacity <= PGD_CAPACITY_LIMIT;
 }
 
 static bool states_fit(const struct pgk_plan *plan, const struct pgd_bars_geometry *geo)

@@ -1,7 +1,9 @@
 #include "measure.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "kernels/table.h"
@@ -54,17 +56,21 @@ static int push(struct pgk_engine *engine, int segment, struct pgk_table *table,
 }
 
 static int measure(struct pgk_engine *engine, struct pgk_table *table, struct pgk_change *changes,
-                   double *ret_us)
+                   double *ret_us, char *why, size_t why_size)
 {
     enum pgk_kind kind = pgk_engine_kind(engine);
     int segment = pgk_table_bind(table, engine);
-    if (segment < 0)
+    if (segment < 0) {
+        (void)snprintf(why, why_size, "%s", strerror(-segment));
         return segment;
+    }
     double took[PUSHES], unused;
     uint64_t row = table->geo.capacity / 2;
     int rc = push(engine, segment, table, changes, 0, row, &unused);
     for (uint64_t i = 0; rc == 0 && i < WARM + PUSHES; i++, row++)
         rc = push(engine, segment, table, changes, row, row + 1, i < WARM ? &unused : &took[i - WARM]);
+    const char *notice = pgk_engine_notice(engine);
+    (void)snprintf(why, why_size, "%s", notice != NULL ? notice : strerror(-rc));
     if (rc == 0 && pgk_engine_kind(engine) != kind)
         rc = -EIO;
     if (rc == 0) {
@@ -74,7 +80,8 @@ static int measure(struct pgk_engine *engine, struct pgk_table *table, struct pg
     return rc;
 }
 
-int pgk_measure_push(struct pgk_engine *engine, const struct pgk_plan *plan, uint32_t series, double *ret_us)
+int pgk_measure_push(struct pgk_engine *engine, const struct pgk_plan *plan, uint32_t series, double *ret_us,
+                     char *why, size_t why_size)
 {
     struct pgk_table table = {0};
     int rc = pgk_table_init(&table, plan, series, pgk_plan_capacity(plan) + WARM + PUSHES);
@@ -82,7 +89,9 @@ int pgk_measure_push(struct pgk_engine *engine, const struct pgk_plan *plan, uin
     if (rc == 0 && changes == NULL)
         rc = -ENOMEM;
     if (rc == 0)
-        rc = measure(engine, &table, changes, ret_us);
+        rc = measure(engine, &table, changes, ret_us, why, why_size);
+    else
+        (void)snprintf(why, why_size, "%s", strerror(-rc));
     free(changes);
     pgk_engine_free(engine); /* before the memory it is bound to */
     pgk_table_fini(&table);

@@ -390,7 +390,17 @@ def whole_days_of_the_market():
         check(r.stdout == new.stdout and rows(r.stdout)[:2000] != rows(want)[:2000], "a rewritten past is found by the day it meets")
 
 
+def on_a_gpu_that_dies():
+    with Place() as place:
+        f = Fetch(place)
+        words = ("AAPL", "MSFT", "--from", "2026-07-01", "--to", "2026-07-05")
+        want = f(*words).stdout
+        env = dict(f.env, LD_LIBRARY_PATH=str(BUILD / "tests" / "fake"), XDG_CACHE_HOME=str(place.folder), FAKE_CUDA_FAULTS="kernel@2=700")
+        r = f(*words, "--engine", "cuda", env=env)
+        check(r.stdout == want and r.stderr.count("cuda failed and was left: Fake GPU 0") == 1, "the table is the same, and it is said")
+
+
 if __name__ == "__main__":
     main(the_truth_with_indicators, timespans_and_clusters, what_is_missing_is_asked_for, a_rewritten_past, interrupted_and_resumed, interrupted_between_pages,
          trouble_on_the_way, failures_are_named, mistakes, progress, many_symbols_a_free_key,
-         imports_serve, a_reader_who_takes_his_time, whole_days_of_the_market)
+         imports_serve, a_reader_who_takes_his_time, whole_days_of_the_market, on_a_gpu_that_dies)

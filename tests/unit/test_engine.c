@@ -148,6 +148,7 @@ static void bind_refuses(void **state)
     WITH(bar_stride, 32);
     WITH(series_stride, 64);
     WITH(series_max, 0);
+    WITH(series_max, PGD_SERIES_LIMIT + 1);
     WITH(state_size, good.state_size - 64);
     WITH(state_every, 0);
     WITH(state_slots, good.state_slots - 1);
