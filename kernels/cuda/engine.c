@@ -35,7 +35,8 @@ struct share {
     struct pgk_task *task; /* PGK_GPU_TASKS of them */
     bool *watch;           /* of each: some of its rows left while it was run without looking */
     uint32_t task_count;
-    uint64_t rows;
+    uint64_t longest; /* rows of a task, ... */
+    uint64_t rows;    /* ... of all */
 };
 
 struct pgk_cuda {
@@ -443,14 +444,16 @@ static int begin_tasks(struct call *call, int g)
     struct share *share = &call->cuda->share[g];
     struct pgk_gpu *gpu = &call->cuda->gpu[g];
     uint32_t n = 0;
-    share->rows = 0;
+    share->longest = share->rows = 0;
     for (uint32_t i = 0; i < share->task_count; i++) {
         struct pgk_task task = share->task[i];
         if (!hand_over(call, gpu, &task, share->watch[i], &gpu->tasks[n])) {
             finish(call, &task, PGK_LAPPED);
             continue;
         }
-        share->rows += task.end - task.base;
+        uint64_t rows = task.end - task.base;
+        share->longest = rows > share->longest ? rows : share->longest;
+        share->rows += rows;
         share->watch[n] = share->watch[i];
         share->task[n++] = task;
     }
@@ -473,7 +476,7 @@ static int end_tasks(struct call *call, int g)
         return 0;
     int rc = pgk_gpu_current(gpu);
     if (rc == 0)
-        rc = pgk_gpu_sweep_wait(gpu, share->rows);
+        rc = pgk_gpu_sweep_wait(gpu, share->longest, share->rows);
     if (rc != 0)
         return failed(call->cuda, gpu, rc);
     for (uint32_t i = 0; i < share->task_count; i++) {
@@ -597,5 +600,5 @@ int pgk_cuda_floor(struct pgk_cuda *cuda, uint32_t number, const struct pgk_chan
     int rc = cuda->gpus > 1 ? -ENOTSUP : pgk_gpu_current(gpu);
     if (rc == 0)
         rc = pgk_gpu_floor(gpu, number, count, changes[0].from % cuda->segment[number].geo.capacity, rows);
-    return rc != 0 ? rc : pgk_gpu_sweep_wait(gpu, count * rows);
+    return rc != 0 ? rc : pgk_gpu_sweep_wait(gpu, rows, count * rows);
 }

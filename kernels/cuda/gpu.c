@@ -16,7 +16,8 @@
 #define ASK_EVERY    1024u /* looks at memory between two questions to the driver */
 #define SLEEP_AFTER  INT64_C(200000)
 #define LINE         64u
-#define SWEEP_ROW_NS 10000u /* a row of a sweep takes far less, even of one series alone */
+#define SWEEP_ROW_NS 10000u /* a row of one series takes far less, and ... */
+#define SWEEP_ALL_NS 200u   /* ... so does one of many, also over a slow bus */
 
 static int failed(struct pgk_gpu *gpu, unsigned result, const char *what)
 {
@@ -353,9 +354,9 @@ int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
     return 0;
 }
 
-int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t rows)
+int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t longest, uint64_t rows)
 {
-    return wait_for_end(gpu, "sweep", gpu->options.timeout_ns + rows * SWEEP_ROW_NS);
+    return wait_for_end(gpu, "sweep", gpu->options.timeout_ns + longest * SWEEP_ROW_NS + rows * SWEEP_ALL_NS);
 }
 
 int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t first, uint64_t rows)

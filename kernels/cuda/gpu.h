@@ -75,9 +75,9 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base,
 int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count) PGK_WARN_UNUSED;
 int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
-/* Runs tasks[0, count), of `rows` rows in all. */
+/* Runs tasks[0, count), of at most `longest` rows, of `rows` in all. */
 int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count) PGK_WARN_UNUSED;
-int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t rows) PGK_WARN_UNUSED;
+int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t longest, uint64_t rows) PGK_WARN_UNUSED;
 
 /* For measurements: begins to move the bytes of a sweep of `rows` rows from row `first` on, of series [0,
  * series), and does nothing else; `first` and `rows` within the ring. */

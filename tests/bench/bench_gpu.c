@@ -96,7 +96,7 @@ static void batch(const char *driver, uint32_t series, uint32_t rows, bool plane
     for (int k = 0; k < REPEATS; k++) {
         double start = world_now_us();
         if (pgk_gpu_current(w.gpu) != 0 || pgk_gpu_floor(w.gpu, 0, series, 0, rows) != 0 ||
-            pgk_gpu_sweep_wait(w.gpu, (uint64_t)series * rows) != 0)
+            pgk_gpu_sweep_wait(w.gpu, rows, (uint64_t)series * rows) != 0)
             world_die(NULL, w.gpu->fault);
         floor[k] = (double)series * rows / (world_now_us() - start);
         begin_again(&w, rows);
@@ -150,7 +150,7 @@ static void launch_time(struct world *w, double *took)
         uint64_t row = new_rows(w);
         double start = world_now_us();
         if (pgk_gpu_floor(w->gpu, 0, w->geo.series_max, row % w->geo.capacity, 1) != 0 ||
-            pgk_gpu_sweep_wait(w->gpu, w->geo.series_max) != 0)
+            pgk_gpu_sweep_wait(w->gpu, 1, w->geo.series_max) != 0)
             world_die(NULL, w->gpu->fault);
         took[k] = world_now_us() - start;
     }
