@@ -6,7 +6,7 @@
 
 #include "shm/atomic.h"
 
-static const struct pgd_bar no_bar;
+const struct pgd_bar pgk_no_bar;
 
 /* Age from which no op is being seeded. */
 static uint32_t settled_age(const struct pgk_plan *plan)
@@ -80,7 +80,7 @@ static void find_busy(struct pgk_lane *lane, uint64_t row)
 static void leave_idle(struct pgk_rows *b, uint32_t l, uint32_t to, uint8_t *idle)
 {
     for (uint32_t r = 0; r < to; r++) {
-        b->bar[r][l] = (const uint8_t *)&no_bar;
+        b->bar[r][l] = (const uint8_t *)&pgk_no_bar;
         b->out->unit[r][l] = idle;
     }
 }
@@ -200,6 +200,12 @@ static bool kept(const struct pgk_block *block, uint32_t l)
     return block->keep && block->rows.tile->held[l] > 0;
 }
 
+bool pgk_block_steady(const struct pgk_block *block, const struct pgk_tile *tile, uint32_t l)
+{
+    return tile->row[l] - tile->origin[l] + 1 >= block->settled &&
+           tile->held[l] + 1 >= block->rows.layout->plan->window;
+}
+
 /* Ages are looked at only while something is seeded. */
 static void set_ages(struct pgk_block *block)
 {
@@ -207,8 +213,7 @@ static void set_ages(struct pgk_block *block)
     const struct pgk_tile *tile = b->tile;
     b->steady = b->whole = true;
     for (uint32_t l = 0; l < PGK_TILE; l++) {
-        if (block->lane[l].rows > 0 && (tile->row[l] - tile->origin[l] + 1 < block->settled ||
-                                        tile->held[l] + 1 < b->layout->plan->window))
+        if (block->lane[l].rows > 0 && !pgk_block_steady(block, tile, l))
             b->steady = false;
         if (block->lane[l].rows < b->rows && (block->lane[l].rows > 0 || kept(block, l)))
             b->whole = false;
@@ -226,7 +231,7 @@ static void align_lanes(struct pgk_block *block)
     struct pgk_rows *b = &block->rows;
     for (uint32_t l = 0; l < PGK_TILE; l++) {
         uint32_t rows = block->lane[l].rows;
-        if (rows < b->rows && b->tile->held[l] > 0 && (rows > 0 || kept(block, l)))
+        if (rows > 0 && rows < b->rows && b->tile->held[l] > 0)
             pgk_tile_wait(b->layout, b->tile, l, b->rows - rows);
     }
 }

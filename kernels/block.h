@@ -39,6 +39,13 @@ int pgk_block_init(struct pgk_block *block, const struct pgk_layout *layout,
                    const struct pgk_simd *simd) PGK_WARN_UNUSED;
 void pgk_block_fini(struct pgk_block *block);
 
+/* What lanes read that have no bar. */
+extern const struct pgd_bar pgk_no_bar;
+
+/* True when the next row of a lane that holds rows has every window whole and every recurrence past its seed:
+ * so have all that follow. */
+bool pgk_block_steady(const struct pgk_block *block, const struct pgk_tile *tile, uint32_t lane);
+
 /* Reads, steps and writes what the lanes want; the tile moves on. */
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen);
 

@@ -12,21 +12,27 @@ struct pgk_cpu_thread;
 
 #define PGK_COLD UINT64_MAX
 
+/* What is known of the series of a hot tile without a look at it. */
+struct pgk_hot {
+    _Alignas(64) uint64_t row[PGK_TILE]; /* the row its lane is to be stepped to, PGK_COLD when it is not */
+    uint32_t slot[PGK_TILE];             /* where in the ring that row lies ... */
+    uint32_t ahead[PGK_TILE];            /* ... and how many rows on the next one with a checkpoint is */
+    uint32_t change[PGK_TILE];           /* its last change; see `seen` */
+    uint64_t round;                      /* of the last change of any of them */
+    bool steady[PGK_TILE];               /* see pgk_block_steady; of those that are not cold */
+    uint8_t seen;                        /* bits: those that have had a change in that round ... */
+    uint8_t lanes;                       /* ... and those that get a row */
+};
+
 /* What it keeps of a segment. */
 struct pgk_cpu_segment {
     void *base;
     struct pgd_bars_geometry geo;
-    uint8_t *hot; /* tiles: series 8 i to 8 i + 7 in the i-th; pages come with their first use */
-    size_t hot_bytes;
-    uint64_t *
-        row; /* of each series: the row its lane of a hot tile is to be stepped to, PGK_COLD when it is not */
-    uint32_t *slot;   /* of each hot series: where in the ring that row lies ... */
-    uint32_t *ahead;  /* ... and how many rows on the next one with a checkpoint is */
-    uint64_t *call;   /* of each series: the last round that had a change of it */
-    uint32_t *change; /* of each series: that change */
-    uint8_t *lanes;   /* of each tile: the lanes that get a row */
-    uint32_t *listed; /* tiles that get a row */
-    bool past;        /* first units may go past the caches */
+    uint8_t *tiles; /* series 8 i to 8 i + 7 in the i-th; pages come with their first use */
+    size_t tiles_bytes;
+    struct pgk_hot *hot; /* of each tile */
+    uint32_t *listed;    /* tiles that get a row */
+    bool past;           /* first units may go past the caches */
 };
 
 struct pgk_cpu {
@@ -55,6 +61,17 @@ void pgk_cpu_extent(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32
 /* Does every change that is not PGK_CHANGE_DONE yet. */
 void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
                      size_t count);
+
+static inline struct pgk_hot *pgk_hot_of(const struct pgk_cpu_segment *segment, uint32_t series)
+{
+    return &segment->hot[series / PGK_TILE];
+}
+
+static inline struct pgk_tile *pgk_hot_tile(const struct pgk_cpu *cpu, const struct pgk_cpu_segment *segment,
+                                            uint32_t number)
+{
+    return (struct pgk_tile *)(void *)(segment->tiles + number * cpu->hot.size);
+}
 
 /* What it remembers of a series holds no longer: somebody else computes it. */
 void pgk_cpu_forget(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32_t series);

@@ -264,8 +264,7 @@ static bool compute_cuda(struct pgk_engine *engine, int segment, struct pgk_chan
     bool all = true;
     for (size_t i = 0; i < count; i++) {
         if (changes[i].reserved == PGK_CHANGE_DONE) {
-            if (it->row[changes[i].series] != PGK_COLD)
-                pgk_cpu_forget(&engine->cpu, it, changes[i].series);
+            pgk_cpu_forget(&engine->cpu, it, changes[i].series);
             continue;
         }
         all = false;
@@ -282,15 +281,13 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
     struct pgk_cpu_segment *it = segment_of(engine, segment);
     if (it == NULL || count > UINT32_MAX)
         return -EINVAL;
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         if (changes[i].series >= it->geo.series_max)
             return -EINVAL;
-    for (size_t i = 0; i < count; i++)
         changes[i].reserved = 0;
+    }
     if (engine->cuda == NULL || !compute_cuda(engine, segment, changes, count))
         pgk_cpu_compute(&engine->cpu, it, changes, count);
-    for (size_t i = 0; i < count; i++)
-        changes[i].reserved = 0;
     return 0;
 }
 

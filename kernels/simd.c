@@ -1,6 +1,8 @@
 /* Compiled for each instruction set with PGK_ISA (its name) and PGK_LANES (doubles in a vector). */
 #define PGK_STRIDE (8 / PGK_LANES)
 #define PGK_BANDS
+#include <stddef.h>
+
 #include "simd.h"
 #include "simd_words.h"
 
@@ -411,6 +413,8 @@ static void store(const struct pgk_units *u)
         store_again(u);
 }
 
+#include "simd_push.h"
+
 /* ------------------------------------------------------------------------------------------------ together
  */
 
@@ -491,4 +495,4 @@ static void save(const struct pgk_layout *layout, struct pgk_tile *tile, uint64_
 #define TEXT2(isa) #isa
 #define TEXT(isa)  TEXT2(isa)
 extern const struct pgk_simd NAME(PGK_ISA);
-const struct pgk_simd NAME(PGK_ISA) = {TEXT(PGK_ISA), load, step, store, save, drain};
+const struct pgk_simd NAME(PGK_ISA) = {TEXT(PGK_ISA), load, step, store, push_load, push, save, drain};

@@ -46,6 +46,33 @@ struct pgk_rows {
     const uint8_t *next[PGK_TILE];          /* bars that will be wanted next, PGK_ROWS of them; NULL: none */
 };
 
+/* Tiles pushed side by side: with those that are asked for meanwhile they fit a first-level cache. */
+#define PGK_PUSH 2u
+
+/* A tile some of whose lanes get one new row, fresh and steady. */
+struct pgk_push_tile {
+    struct pgk_tile *tile;
+    bool whole; /* every lane gets one */
+    uint64_t capacity;
+    uint8_t *head;                       /* of the series of lane 0 ... */
+    size_t head_stride;                  /* ... and from one to the next */
+    const uint8_t *bar[PGK_TILE];        /* lanes that get none: any whole line that does not change */
+    uint8_t *unit[PGK_TILE];             /* likewise: any other memory */
+    _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0 */
+    int64_t rev[PGK_TILE];
+    int64_t session[2][PGK_TILE];
+};
+
+struct pgk_push {
+    const struct pgk_layout *layout;
+    struct pgk_units units; /* row t is that of tile t; what says where they go is not set */
+    double *bands;          /* [bands][2][PGK_PUSH][PGK_TILE], 64-byte aligned */
+    uint32_t tiles;
+    struct pgk_push_tile *tile[PGK_PUSH];
+    uint32_t asked; /* tiles that will be pushed next: meanwhile their lines are asked for */
+    const uint8_t *next[PGK_PUSH];
+};
+
 struct pgk_simd {
     const char *name;
     /* Copies the bars and their revisions, the bars into the tile's fields. False: some bar was being
@@ -57,6 +84,11 @@ struct pgk_simd {
     /* Writes the units: first tags that say so, unless they are fresh, then the values, then the tags of the
      * rows. */
     void (*store)(const struct pgk_units *units);
+    /* Copies the bars of a tile that is to be pushed. False: some bar was being revised, or has left the
+     * ring. */
+    bool (*push_load)(const struct pgk_layout *layout, struct pgk_push_tile *tile);
+    /* Steps every op and writes the units. */
+    void (*push)(const struct pgk_push *push);
     /* Stores a checkpoint (see state.h) of each lane, for the row it is at. */
     void (*save)(const struct pgk_layout *layout, struct pgk_tile *tile, uint64_t *const *slot);
     /* What was written past the caches comes before what is stored from now on. */

@@ -39,33 +39,35 @@ static void add_bands(struct pgk_layout *layout, uint32_t i)
     }
 }
 
-static void reach_back(struct pgk_layout *layout, const struct pgk_op *op)
+/* What a step reads before its own row, of those fields of which the plan has more. */
+static void reach_back(uint32_t *past, const struct pgk_op *op)
 {
-    uint32_t *reach = layout->reach, ranges = op->id == PGK_STOCH ? op->n[0] - 1 : 0;
+    uint32_t ranges = op->id == PGK_STOCH ? op->n[0] - 1 : 0;
     ranges = op->id == PGK_MFI ? op->n[0] : ranges;
-    reach[PGK_H] = ranges > reach[PGK_H] ? ranges : reach[PGK_H];
-    reach[PGK_L] = ranges > reach[PGK_L] ? ranges : reach[PGK_L];
+    past[PGK_H] = ranges > past[PGK_H] ? ranges : past[PGK_H];
+    past[PGK_L] = ranges > past[PGK_L] ? ranges : past[PGK_L];
     for (uint32_t i = 0; op->derived != 0 && i < PGK_DERIVED_MAX; i++)
-        reach[op->derived + i] = op->n[1 + i] - 1;
+        past[op->derived + i] = op->n[1 + i] - 1;
 }
 
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room)
 {
     size_t at = (size_t)plan->words * PGK_TILE;
     *ret = (struct pgk_layout){.plan = plan, .room = room};
+    memcpy(ret->past, plan->halo, sizeof ret->past);
+    if (room == 1)
+        ret->past[PGK_H] = ret->past[PGK_L] = 0;
+    for (uint32_t i = 0; i < plan->ops; i++) {
+        if (room == 1)
+            reach_back(ret->past, &plan->op[i]);
+        add_bands(ret, i);
+    }
     for (uint32_t f = 0; f < plan->fields; f++) {
-        ret->past[f] = at;
-        ret->now[f] = at + (size_t)plan->halo[f] * PGK_TILE;
+        ret->now[f] = at + (size_t)ret->past[f] * PGK_TILE;
         at = ret->now[f] + (size_t)room * PGK_TILE;
     }
     /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
     ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
-    memcpy(ret->reach, plan->halo, sizeof ret->reach);
-    ret->reach[PGK_H] = ret->reach[PGK_L] = 0;
-    for (uint32_t i = 0; i < plan->ops; i++) {
-        reach_back(ret, &plan->op[i]);
-        add_bands(ret, i);
-    }
 }
 
 void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows)
@@ -73,9 +75,10 @@ void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint3
     if (tile->at + rows <= layout->room)
         return;
     const size_t row = PGK_TILE * sizeof(double);
-    for (uint32_t f = 0; f < layout->plan->fields; f++)
-        memmove(tile->data + layout->past[f], tile->data + layout->past[f] + tile->at * PGK_TILE,
-                layout->plan->halo[f] * row);
+    for (uint32_t f = 0; f < layout->plan->fields; f++) {
+        double *to = tile->data + layout->now[f] - (size_t)layout->past[f] * PGK_TILE;
+        memmove(to, to + tile->at * PGK_TILE, layout->past[f] * row);
+    }
     tile->at = 0;
 }
 
@@ -84,8 +87,17 @@ void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint3
     for (uint32_t f = 0; f < layout->plan->fields; f++) {
         double *to = pgk_tile_now(layout, tile, f) + lane + ((size_t)rows - 1) * PGK_TILE;
         const double *from = to - (size_t)rows * PGK_TILE;
-        for (uint32_t i = 0; i < layout->plan->halo[f]; i++, to -= PGK_TILE, from -= PGK_TILE)
+        for (uint32_t i = 0; i < layout->past[f]; i++, to -= PGK_TILE, from -= PGK_TILE)
             *to = *from;
+    }
+}
+
+void pgk_tile_shift(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane)
+{
+    for (uint32_t f = 0; f < layout->plan->fields; f++) {
+        double *to = tile->data + layout->now[f] - (size_t)layout->past[f] * PGK_TILE + lane;
+        for (uint32_t i = 0; i < layout->past[f]; i++, to += PGK_TILE)
+            *to = to[PGK_TILE];
     }
 }
 
@@ -98,7 +110,7 @@ void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint
     for (uint32_t f = 0; f < plan->fields; f++) {
         double *t = pgk_tile_now(to_layout, to, f) + to_lane;
         const double *s = pgk_tile_now(from_layout, from, f) + from_lane;
-        for (uint32_t i = 0; i < plan->halo[f]; i++)
+        for (uint32_t i = 0; i < to_layout->past[f]; i++)
             *(t -= PGK_TILE) = *(s -= PGK_TILE);
     }
     to->row[to_lane] = from->row[from_lane];

@@ -25,12 +25,10 @@ struct pgk_band {
 /* Where things lie in the tiles of one size. */
 struct pgk_layout {
     const struct pgk_plan *plan;
-    uint32_t room;                  /* rows that can be stepped before the past is moved back to the front */
-    size_t past[PGK_FIELDS_MAX];    /* of each field, in doubles: its first row, and ... */
-    size_t now[PGK_FIELDS_MAX];     /* ... its first row behind the past */
-    uint32_t reach[PGK_FIELDS_MAX]; /* rows of it that a step reads before its own: fewer than the past has,
-                                     * where a lane that is taken up must be derived from further back */
-    size_t size;                    /* bytes of a tile, a multiple of 64 */
+    uint32_t room;                 /* rows that can be stepped before the past is moved back to the front */
+    uint32_t past[PGK_FIELDS_MAX]; /* rows of each field before the next one that are kept */
+    size_t now[PGK_FIELDS_MAX];    /* in doubles: its first row behind them */
+    size_t size;                   /* bytes of a tile, a multiple of 64 */
     uint32_t bands;
     uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
     struct pgk_band band[PGK_COLUMNS_MAX];
@@ -48,6 +46,8 @@ struct pgk_tile {
     double data[]; /* words, then fields */
 };
 
+/* Room for one row: lanes are stepped a row at a time, and less of their past is needed than where one begins
+ * behind the first row of a step, or is taken up: then rows before its own are stepped over. */
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room);
 
 /* One word of all lanes. */
@@ -65,9 +65,11 @@ static inline double *pgk_tile_now(const struct pgk_layout *layout, struct pgk_t
 /* Makes room for `rows` more, at most the layout's. */
 void pgk_tile_room(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t rows);
 
-/* Moves the past of one lane `rows` later: it sits out a step of so many rows, or the first so many of one.
- */
+/* Moves the past of one lane `rows` later: it sits out the first so many rows of a step. */
 void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane, uint32_t rows);
+
+/* Where there is room for one row: that row of a lane, once it is stepped, is the latest of its past. */
+void pgk_tile_shift(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane);
 
 /* Copies a lane to a lane of a tile of any room. */
 void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,

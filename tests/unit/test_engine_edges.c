@@ -162,6 +162,80 @@ static void lanes(void **state)
         edges_of(counts[i]);
 }
 
+/* Tiles whose series are past their seeds among such whose are not, in any order, with some lanes of each. */
+static void old_and_young(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 8 * 41, NULL, 0);
+    for (uint32_t s = 0; s < w.series; s++)
+        w.changes[s] = grow(&w, s, s / 8 % 11 == 0 || s / 8 >= 30 ? 60 : 1 + s % 3);
+    assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+    for (uint32_t i = 0; i < 12; i++)
+        call(&w, i % 3, 1 + i % 3, 1);
+    for (uint32_t s = 0; s < w.series; s++) /* in the order of the tiles */
+        w.changes[s] = grow(&w, s, 1);
+    assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+    for (uint32_t s = 0; s < w.series; s++)
+        expect_same(&w, s);
+    world_fini(&w);
+}
+
+/* Rows that are pushed while the bars of some are being revised: those wait, the others of their tile do not.
+ */
+static void busy_bars(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 8 * 5, NULL, 0);
+    call(&w, 0, 1, 60);
+    for (uint32_t i = 0; i < 9; i++) {
+        uint32_t busy = 0;
+        for (uint32_t s = 0; s < w.series; s++) {
+            w.changes[s] = grow(&w, s, 1);
+            if (s % 9 == i)
+                ref_begin_revision(&w.tested, s, w.changes[s].from);
+        }
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+        for (uint32_t s = 0; s < w.series; s++) {
+            if (s % 9 != i) {
+                expect_same(&w, s);
+                continue;
+            }
+            uint64_t row = w.changes[s].from;
+            assert_int_equal(w.changes[s].done_first, w.changes[s].done_end);
+            assert_int_equal(ref_series(&w.tested, s)->computed, row);
+            ref_revise(&w.tested, s, row, ref_bar(&w.alone, s, row));
+            w.changes[busy++] = (struct pgk_change){.series = s, .from = row, .end = row + 1};
+        }
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, busy), 0);
+        for (uint32_t s = 0; s < w.series; s++)
+            expect_same(&w, s);
+    }
+    world_fini(&w);
+}
+
+/* Rows that are pushed too late: others are where they were. */
+static void lapped_rows(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 8 * 9, NULL, 0);
+    call(&w, 0, 1, 60);
+    for (uint32_t s = 0; s < w.series; s++) {
+        w.changes[s] = grow(&w, s, s % 9 == 0 ? w.capacity : 1);
+        w.changes[s].end = w.changes[s].from + 1;
+    }
+    assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+    for (uint32_t s = 0; s < w.series; s++) {
+        if (s % 9 == 0)
+            assert_int_equal(w.changes[s].done_first, w.changes[s].done_end);
+        else
+            expect_same(&w, s);
+    }
+    world_fini(&w);
+}
+
 static void ten_thousand(void **state)
 {
     (void)state;
@@ -185,8 +259,8 @@ int main(void)
     seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lanes),
-        cmocka_unit_test(ten_thousand),
+        cmocka_unit_test(lanes),       cmocka_unit_test(old_and_young), cmocka_unit_test(busy_bars),
+        cmocka_unit_test(lapped_rows), cmocka_unit_test(ten_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

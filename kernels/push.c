@@ -1,0 +1,237 @@
+#include "push.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shm/atomic.h"
+
+int pgk_pusher_init(struct pgk_pusher *ret, const struct pgk_layout *layout, const struct pgk_simd *simd)
+{
+    const size_t column = (size_t)PGK_PUSH * PGK_TILE * sizeof(double);
+    *ret = (struct pgk_pusher){0};
+    int rc = pgk_block_init(&ret->block, layout, simd);
+    if (rc != 0)
+        return rc;
+    ret->block.keep = true;
+    ret->words = calloc(layout->plan->words + 1, sizeof *ret->words);
+    ret->aim = aligned_alloc(64, PGK_PUSH_AIMS * sizeof *ret->aim);
+    ret->push.layout = layout;
+    ret->push.units = ret->block.units; /* never both at a time */
+    ret->push.bands = aligned_alloc(64, (layout->bands + 1) * 2 * column);
+    if (ret->words == NULL || ret->aim == NULL || ret->push.bands == NULL) {
+        pgk_pusher_fini(ret);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+void pgk_pusher_fini(struct pgk_pusher *pusher)
+{
+    pgk_block_fini(&pusher->block);
+    free(pusher->words);
+    free(pusher->aim);
+    free(pusher->push.bands);
+    *pusher = (struct pgk_pusher){0};
+}
+
+/* ---------------------------------------------------------------------------------------------- any tile */
+
+static void want_lane(const struct pgk_call *call, struct pgk_lane *lane, const struct pgk_hot *hot,
+                      uint32_t s)
+{
+    const struct pgk_cpu_segment *segment = call->segment;
+    pgk_series_init(&lane->series, segment->base, &segment->geo, s);
+    lane->slot = hot->slot[s % PGK_TILE];
+    lane->want = 1;
+    lane->ahead = false;
+    lane->write_from = lane->computed = hot->row[s % PGK_TILE];
+}
+
+static void save_lane(const struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_tile *tile,
+                      uint32_t s)
+{
+    struct pgk_checkpoints points;
+    pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
+    pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, pusher->words);
+    pgk_checkpoints_store(&points, tile->row[s % PGK_TILE], tile->origin[s % PGK_TILE], pusher->words,
+                          call->cpu->plan.words);
+    pgk_hot_of(call->segment, s)->ahead[s % PGK_TILE] = points.every;
+}
+
+static void did_lane(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_tile *tile, uint32_t s)
+{
+    const uint32_t l = s % PGK_TILE;
+    struct pgk_lane *lane = &pusher->block.lane[l];
+    struct pgk_hot *hot = pgk_hot_of(call->segment, s);
+    struct pgk_change *change = &call->changes[hot->change[l]];
+    uint64_t row = tile->row[l];
+    change->reserved = PGK_CHANGE_DONE;
+    change->done_first = change->done_end = change->from;
+    if (lane->outcome == PGK_LAPPED) {
+        change->reserved = 0; /* the long way */
+        pgk_cpu_forget(call->cpu, call->segment, s);
+        __atomic_fetch_add(&call->long_way, 1, __ATOMIC_RELAXED);
+    }
+    if (lane->rows == 0)
+        return;
+    pgk_tile_shift(&call->cpu->hot, tile, l);
+    change->done_end = row;
+    hot->row[l] = row;
+    hot->slot[l] = (uint32_t)lane->slot;
+    hot->steady[l] = pgk_block_steady(&pusher->block, tile, l);
+    shm_store64_release(&lane->series.head->computed, row);
+    if (--hot->ahead[l] == 0)
+        save_lane(call, pusher, tile, s);
+}
+
+/* The way that takes any: series that are being seeded, bars that are being revised, rows that have left. */
+static void push_tile(struct pgk_call *call, struct pgk_pusher *pusher, uint32_t number)
+{
+    const struct pgk_hot *hot = &call->segment->hot[number];
+    struct pgk_tile *tile = pgk_hot_tile(call->cpu, call->segment, number);
+    const uint32_t lanes = hot->lanes;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        pusher->block.lane[l].want = 0;
+        if (lanes & 1u << l)
+            want_lane(call, &pusher->block.lane[l], hot, number * PGK_TILE + l);
+    }
+    pgk_block_run(&pusher->block, tile, call->cpu->gen);
+    tile->at = 0;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if (lanes & 1u << l)
+            did_lane(call, pusher, tile, number * PGK_TILE + l);
+}
+
+/* -------------------------------------------------------------------------------------------- side by side
+ */
+
+/* Works out where the rows of a tile lie, which is all over the segment, and asks for them. Nothing of them
+ * is read: whatever is read is waited for. */
+static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
+                uint32_t number)
+{
+    const struct pgk_cpu_segment *segment = call->segment;
+    const struct pgd_bars_geometry *geo = &segment->geo;
+    const struct pgk_hot *hot = &segment->hot[number];
+    const uint32_t lanes = hot->lanes;
+    const size_t first = (size_t)number * PGK_TILE, bytes = (geo->columns + 1) * sizeof(double);
+    const size_t bar_stride = geo->bar_stride, unit_stride = geo->unit_stride, stride = geo->rows_stride;
+    const size_t head_stride = geo->series_stride;
+    uint8_t *bars = (uint8_t *)segment->base + geo->bar_offset + first * stride;
+    uint8_t *units = (uint8_t *)segment->base + geo->unit_offset + first * stride;
+    uint8_t *head = (uint8_t *)segment->base + geo->series_offset + first * head_stride;
+    it->tile = pgk_hot_tile(call->cpu, segment, number);
+    it->whole = lanes == 0xff;
+    it->head = head;
+    it->head_stride = head_stride;
+    it->capacity = geo->capacity;
+    for (uint32_t l = 0; l < PGK_TILE; l++, bars += stride, units += stride, head += head_stride) {
+        const uint8_t *bar = bars + hot->slot[l] * bar_stride;
+        uint8_t *unit = units + hot->slot[l] * unit_stride;
+        it->gets[l] = -1;
+        it->bar[l] = bar;
+        it->unit[l] = unit;
+        if (!(lanes >> l & 1)) {
+            it->gets[l] = 0;
+            it->bar[l] = (const uint8_t *)&pgk_no_bar;
+            it->unit[l] = pusher->block.idle;
+            continue;
+        }
+        __builtin_prefetch(bar);
+        __builtin_prefetch(unit, 1);
+        for (size_t at = PGD_LINE; at < bytes; at += PGD_LINE)
+            __builtin_prefetch(unit + at, 1);
+        __builtin_prefetch(head);
+        __builtin_prefetch(head + offsetof(struct pgd_series, computed), 1);
+    }
+}
+
+/* True when every lane that gets a row is past its seeds. */
+static bool steady(const struct pgk_hot *hot)
+{
+    static const bool all[PGK_TILE] = {true, true, true, true, true, true, true, true};
+    if (memcmp(hot->steady, all, sizeof all) == 0)
+        return true;
+    bool ret = true;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        ret &= hot->steady[l] | !(hot->lanes >> l & 1);
+    return ret;
+}
+
+static void did_tile(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it,
+                     uint32_t number)
+{
+    struct pgk_hot *hot = &call->segment->hot[number];
+    struct pgk_tile *tile = it->tile;
+    const uint32_t capacity = (uint32_t)call->segment->geo.capacity;
+    const size_t stride = it->head_stride;
+    struct pgk_change *changes = call->changes;
+    uint8_t *computed = it->head + offsetof(struct pgd_series, computed);
+    for (uint32_t l = 0; l < PGK_TILE; l++, computed += stride) {
+        if (it->gets[l] == 0)
+            continue;
+        struct pgk_change *change = &changes[hot->change[l]];
+        uint64_t row = tile->row[l];
+        change->reserved = PGK_CHANGE_DONE;
+        change->done_first = row;
+        change->done_end = row + 1;
+        shm_store64_release(computed, row + 1);
+    }
+    uint32_t due[PGK_TILE], any = 0;
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        uint32_t by = (uint32_t)-it->gets[l], slot = hot->slot[l] + by;
+        hot->row[l] += by;
+        tile->row[l] += by;
+        hot->slot[l] = slot == capacity ? 0 : slot;
+        hot->ahead[l] -= by;
+        due[l] = hot->ahead[l] == 0 ? by : 0;
+        any |= due[l];
+    }
+    for (uint32_t l = 0; any != 0 && l < PGK_TILE; l++)
+        if (due[l])
+            save_lane(call, pusher, tile, number * PGK_TILE + l);
+}
+
+/* The tiles that have been taken, while the next ones, [next, to) of those listed, are asked for. */
+static void push_taken(struct pgk_call *call, struct pgk_pusher *pusher, size_t next, size_t to)
+{
+    struct pgk_push *push = &pusher->push;
+    const uint32_t *listed = call->segment->listed;
+    if (push->tiles == 0)
+        return;
+    push->units.gen = call->cpu->gen;
+    for (push->asked = 0; push->asked < PGK_PUSH && next < to; push->asked++, next++)
+        push->next[push->asked] = (const uint8_t *)pgk_hot_tile(call->cpu, call->segment, listed[next]);
+    call->cpu->simd->push(push);
+    for (uint32_t t = 0; t < push->tiles; t++)
+        did_tile(call, pusher, push->tile[t], pusher->number[t]);
+    push->tiles = 0;
+}
+
+/* False: it is none of the usual ones. */
+static bool take(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it, uint32_t number)
+{
+    struct pgk_push *push = &pusher->push;
+    if (!steady(&call->segment->hot[number]) || !call->cpu->simd->push_load(&call->cpu->hot, it))
+        return false;
+    pusher->number[push->tiles] = number;
+    push->tile[push->tiles++] = it;
+    return true;
+}
+
+void pgk_push_tiles(struct pgk_call *call, struct pgk_pusher *pusher, size_t from, size_t to)
+{
+    const uint32_t *listed = call->segment->listed;
+    size_t aimed = from;
+    for (size_t i = from; i < to; i++) {
+        for (; aimed < to && aimed <= i + PGK_PUSH_AHEAD; aimed++)
+            aim(call, pusher, &pusher->aim[aimed % PGK_PUSH_AIMS], listed[aimed]);
+        bool taken = take(call, pusher, &pusher->aim[i % PGK_PUSH_AIMS], listed[i]);
+        if (!taken || pusher->push.tiles == PGK_PUSH || i + 1 == to)
+            push_taken(call, pusher, i + 1, to);
+        if (!taken)
+            push_tile(call, pusher, listed[i]);
+    }
+}

@@ -1,0 +1,268 @@
+/* simd_push.h - one new row of many series: of simd.c alone.
+ *
+ * What a block does to several rows of one tile is done here to one row of each of several tiles: they do not
+ * wait for one another, and what an op needs to know is looked up once for all of them. */
+#ifndef KERNELS_SIMD_PUSH_H
+#define KERNELS_SIMD_PUSH_H
+
+/* --------------------------------------------------------------------------------------------------- load */
+
+static inline pgk_mask pushed(const struct pgk_push_tile *it, uint32_t group)
+{
+    return pgk_lt_int(*vector_int((int64_t *)(uintptr_t)it->gets, group), pgk_splat_int(0));
+}
+
+static void new_session(const struct pgk_push_tile *it, uint32_t lane, int64_t t)
+{
+    const uint8_t *head = it->head + lane * it->head_stride;
+    uint32_t session = shm_load32(head + offsetof(struct pgd_series, session));
+    pgk_tile_session(it->tile, lane, t, session == PGD_SESSION_UTC);
+}
+
+INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
+{
+    struct pgk_tile *tile = it->tile;
+    pgk_mask outside =
+        pgk_lt_int(t, *vector_int(tile->from, group)) | pgk_ge_int(t, *vector_int(tile->until, group));
+    if (pgk_any(outside & pushed(it, group))) {
+        for (uint32_t i = 0; i < L; i++)
+            if (it->gets[group * L + i] != 0)
+                new_session(it, group * L + i, t[i]);
+    }
+    *vector_int(it->session[0], group) = *vector_int(tile->key[0], group);
+    *vector_int(it->session[1], group) = *vector_int(tile->key[1], group);
+}
+
+/* True when none of the rows has left the ring. */
+static inline bool push_held(const struct pgk_push_tile *it)
+{
+    _Alignas(64) int64_t heads[PGK_TILE];
+    const uint8_t *head = it->head + offsetof(struct pgd_series, head);
+    const size_t stride = it->head_stride;
+    LANES_UNROLLED
+    for (uint32_t l = 0; l < PGK_TILE; l++, head += stride)
+        heads[l] = it->whole || it->gets[l] != 0 ? (int64_t)shm_load64_acquire(head) : 0;
+    pgk_mask late = pgk_lt_int(pgk_splat_int(0), pgk_splat_int(0));
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        pgk_int last = *vector_int((int64_t *)(void *)it->tile->row, g) + (int64_t)it->capacity;
+        late = late | (pgk_ge_int(*vector_int(heads, g), last) & pushed(it, g));
+    }
+    return !pgk_any(late);
+}
+
+static bool push_load(const struct pgk_layout *layout, struct pgk_push_tile *it)
+{
+    double *data = it->tile->data;
+    pgk_int odd = {0};
+    uint64_t differ = 0;
+    LANES_UNROLLED
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        it->rev[l] = (int64_t)shm_load64_acquire(it->bar[l] + PGD_BAR_META);
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        pgk_real word[LINE_WORDS];
+        odd |= *vector_int(it->rev, g);
+        load_lines(&it->bar[g * L], 0, word);
+        *vector(data + layout->now[PGK_H], g) = word[H];
+        *vector(data + layout->now[PGK_L], g) = word[LO];
+        *vector(data + layout->now[PGK_C], g) = word[C];
+        *vector(data + layout->now[PGK_V], g) = word[V];
+        *vector(data + layout->now[PGK_P], g) = pgk_volume_price(word[H], word[LO], word[C], word[VW]);
+        if (layout->plan->sessions)
+            push_sessions(it, g, (pgk_int)word[T]);
+    }
+    shm_fence_acquire();
+    LANES_UNROLLED
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        differ |= (uint64_t)it->rev[l] ^ shm_load64(it->bar[l] + PGD_BAR_META);
+    return (uint16_t)differ == 0 && !pgk_any(pgk_not(pgk_eq_int(odd & 1, pgk_splat_int(0)))) && push_held(it);
+}
+
+/* --------------------------------------------------------------------------------------------------- step */
+
+static inline double *push_band_at(const struct pgk_push *p, uint32_t band, uint32_t t)
+{
+    return p->bands + ((size_t)band * 2 * PGK_PUSH + t) * PGK_TILE;
+}
+
+INLINE void push_band(const struct pgk_push *p, uint32_t i, uint32_t n, enum pgk_band_kind kind)
+{
+    const size_t other = (size_t)PGK_PUSH * PGK_TILE;
+    const size_t *now = p->layout->now;
+    const size_t high = now[PGK_H], low = now[PGK_L], close = now[PGK_C];
+    const uint32_t tiles = p->tiles;
+    for (uint32_t t = 0; t < tiles; t++) {
+        double *data = p->tile[t]->tile->data, *to = push_band_at(p, i, t);
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            pgk_real one, two;
+            if (kind == PGK_BAND_RANGE) {
+                pgk_ranges(vector(data + high, g), vector(data + low, g), n, 1, &one, &two);
+                *vector(to, g) = one;
+                *vector(to + other, g) = two;
+                continue;
+            }
+            pgk_window c = vector(data + close, g);
+            pgk_means(c, n, 1, &one);
+            *vector(to, g) = one;
+            if (kind == PGK_BAND_MEAN)
+                continue;
+            pgk_sigmas(c, n, 1, &one, &two);
+            *vector(to + other, g) = two;
+        }
+    }
+}
+
+static void run_push_band(const struct pgk_push *p, uint32_t i)
+{
+    const struct pgk_band *band = &p->layout->band[i];
+    if (band->kind == PGK_BAND_RANGE && band->n == 14)
+        push_band(p, i, 14, PGK_BAND_RANGE);
+    else if (band->kind == PGK_BAND_RANGE)
+        push_band(p, i, band->n, PGK_BAND_RANGE);
+    else if (band->kind == PGK_BAND_MEAN)
+        push_band(p, i, band->n, PGK_BAND_MEAN);
+    else if (band->n == 20)
+        push_band(p, i, 20, PGK_BAND_SIGMA);
+    else
+        push_band(p, i, band->n, PGK_BAND_SIGMA);
+}
+
+/* One op over the tiles; all but the first three arguments are constants. */
+INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t band, step_fn *step,
+                    uint32_t outputs, uint32_t words)
+{
+    const size_t *now = p->layout->now;
+    const size_t at[] = {now[PGK_H], now[PGK_L],       now[PGK_C],          now[PGK_V],
+                         now[PGK_P], now[op->derived], now[op->derived + 1]};
+    const uint32_t tiles = p->tiles;
+    const size_t row_words = (size_t)(p->units.words + 1) * PGK_TILE;
+    double *to[PGK_OUTPUTS];
+    double *bands = push_band_at(p, band, 0);
+    for (uint32_t j = 0; j < outputs; j++)
+        to[j] = slot_at(&p->units, 0, slot_of(&p->units, op->column[j]));
+    for (uint32_t t = 0; t < tiles; t++) {
+        struct pgk_push_tile *it = p->tile[t];
+        double *data = it->tile->data, *word = pgk_tile_word(it->tile, op->word);
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            pgk_real out[PGK_OUTPUTS];
+            union pgk_word s[PGK_WORDS_MAX];
+            const struct pgk_row row = {
+                .h = vector(data + at[PGK_H], g),
+                .l = vector(data + at[PGK_L], g),
+                .c = vector(data + at[PGK_C], g),
+                .v = vector(data + at[PGK_V], g),
+                .p = vector(data + at[PGK_P], g),
+                .derived = {vector(data + at[5], g), vector(data + at[6], g)},
+                .band = {vector(bands + (size_t)t * PGK_TILE, g),
+                         vector(bands + (size_t)(PGK_PUSH + t) * PGK_TILE, g)},
+                .session = {*vector_int(it->session[0], g), *vector_int(it->session[1], g)},
+                .steady = true};
+            for (uint32_t w = 0; w < words; w++)
+                s[w].f = *vector(word + (size_t)w * PGK_TILE, g);
+            step(op, s, &row, out);
+            if (words > 0 && !it->whole)
+                for (uint32_t w = 0; w < words; w++)
+                    s[w].f = pgk_sel(pushed(it, g), s[w].f, *vector(word + (size_t)w * PGK_TILE, g));
+            for (uint32_t w = 0; w < words; w++)
+                *vector(word + (size_t)w * PGK_TILE, g) = s[w].f;
+            for (uint32_t j = 0; j < outputs; j++)
+                *vector(to[j] + t * row_words, g) = published(out[j]);
+        }
+    }
+}
+
+#define PUSH_WITH_PERIODS(a, b_, c, step, outputs)                                                           \
+    do {                                                                                                     \
+        struct pgk_op fixed = *op;                                                                           \
+        fixed.n[0] = (a), fixed.n[1] = (b_), fixed.n[2] = (c);                                               \
+        push_op(p, &fixed, band, step, outputs, 0);                                                          \
+    } while (0)
+#define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, unit, window, words, ...)              \
+    static void push_##id(const struct pgk_push *p, const struct pgk_op *op, uint32_t band)                  \
+    {                                                                                                        \
+        if ((words) == 0 && op->n[0] == 20)                                                                  \
+            PUSH_WITH_PERIODS(20, op->n[1], op->n[2], pgk_##step##_step, OUTPUTS columns);                   \
+        else if ((words) == 0 && op->n[0] == 14 && op->n[1] == 3 && op->n[2] == 3)                           \
+            PUSH_WITH_PERIODS(14, 3, 3, pgk_##step##_step, OUTPUTS columns);                                 \
+        else                                                                                                 \
+            push_op(p, op, band, pgk_##step##_step, OUTPUTS columns, words);                                 \
+    }
+#include "indicators.def"
+
+/* -------------------------------------------------------------------------------------------------- store */
+
+/* As store_fresh: nobody looks at them before the series' `computed` says so. */
+static void push_store(const struct pgk_push *p)
+{
+    const uint32_t tiles = p->tiles, words = p->units.words;
+    const int64_t gen = p->units.gen;
+    shm_fence_release();
+    for (uint32_t t = 0; t < tiles; t++) {
+        const struct pgk_push_tile *it = p->tile[t];
+        const double *value = slot_at(&p->units, t, 0);
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            pgk_uint index = (pgk_uint)*vector_int((int64_t *)(void *)it->tile->row, g);
+            pgk_int rev = *vector_int((int64_t *)(uintptr_t)it->rev, g) & 0xffff;
+            pgk_int tag = (pgk_int)(index << 32) | (rev << 16) | gen;
+            store_lines(value + g * L, words, tag, &it->unit[g * L], 0, false);
+        }
+    }
+}
+
+INLINE void shift_lines(const struct pgk_push_tile *it, double *to, uint32_t past, bool whole)
+{
+    _Pragma("GCC unroll 4") for (uint32_t i = 0; i < past; i++, to += PGK_TILE) for (uint32_t g = 0;
+                                                                                     g < GROUPS; g++) *
+        vector(to, g) =
+        whole ? *vector(to + PGK_TILE, g) : pgk_sel(pushed(it, g), *vector(to + PGK_TILE, g), *vector(to, g));
+}
+
+/* Of lanes that got one, the new row is the latest of their past. */
+static void push_shift(const struct pgk_push *p)
+{
+    const struct pgk_layout *layout = p->layout;
+    const uint32_t tiles = p->tiles, fields = layout->plan->fields;
+    for (uint32_t f = 0; f < fields; f++) {
+        const uint32_t past = layout->past[f];
+        const size_t first = layout->now[f] - (size_t)past * PGK_TILE;
+        for (uint32_t t = 0; past > 0 && t < tiles; t++) {
+            const struct pgk_push_tile *it = p->tile[t];
+            double *to = it->tile->data + first;
+            if (it->whole)
+                shift_lines(it, to, past, true);
+            else
+                shift_lines(it, to, past, false);
+        }
+    }
+}
+
+static inline void push_ask(const struct pgk_push *p, uint32_t stage, uint32_t stages)
+{
+    const size_t lines = p->layout->size / PGD_LINE;
+    const size_t from = lines * stage / stages * PGD_LINE, to = lines * (stage + 1) / stages * PGD_LINE;
+    for (uint32_t t = 0; t < p->asked; t++)
+        for (size_t at = from; at < to; at += PGD_LINE)
+            __builtin_prefetch(p->next[t] + at, 1);
+}
+
+static void push(const struct pgk_push *p)
+{
+    static void (*const run[PGK_INDICATORS])(const struct pgk_push *, const struct pgk_op *, uint32_t) = {
+#define PGK_INDICATOR(id, ...) [PGK_##id] = push_##id,
+#include "indicators.def"
+    };
+    const struct pgk_layout *layout = p->layout;
+    uint32_t stage = 0, stages = layout->bands + layout->plan->ops + 1;
+    for (uint32_t i = 0; i < layout->bands; i++) {
+        run_push_band(p, i);
+        push_ask(p, stage++, stages);
+    }
+    for (uint32_t i = 0; i < layout->plan->ops; i++) {
+        run[layout->plan->op[i].id](p, &layout->plan->op[i], layout->band_of[i]);
+        push_ask(p, stage++, stages);
+    }
+    push_shift(p);
+    push_ask(p, stage++, stages);
+    push_store(p);
+}
+
+#endif
