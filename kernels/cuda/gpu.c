@@ -59,10 +59,12 @@ int pgk_gpu_current(struct pgk_gpu *gpu)
     return 0;
 }
 
+/* Behind the outputs there is room for one more word of each lane: what no column shows falls on the place of
+ * the next row's tag, which is not taken from there, or, of the last row, here. */
 static size_t shared_bytes(const struct pgk_gpu *gpu, uint32_t rows)
 {
     return PGK_GPU_BLOCK_BYTES +
-           (size_t)rows * (2 * LINE_WORDS + gpu->plan.unit_words) * LANES_PAD * sizeof(double);
+           ((size_t)rows * (2 * LINE_WORDS + gpu->plan.unit_words) + 1) * LANES_PAD * sizeof(double);
 }
 
 /* As many rows at a time as shared memory has room for. */

@@ -1,6 +1,8 @@
 /* The kernels' text, compiled for the host: what the fake driver launches. Blocks run one after the other,
  * and so do a block's threads, a phase at a time. */
 
+#include <stdlib.h>
+
 #include "fake/fake.h"
 
 /* What comes after the answer comes late: whoever does not wait for it is found out. */
@@ -8,31 +10,49 @@
 #include "cuda/push.cuh"
 #include "cuda/sweep.cuh"
 
-#define UNIT_WORDS_MAX 128u
-
 /* Of the thread of the stream a kernel runs on: one at a time. */
 static _Thread_local union {
     struct pgk_pusher pusher;
     struct pgk_sweeper sweeper;
 } block;
-static _Thread_local double lines[2][PGK_GPU_ROWS * PGK_LINE_WORDS * PGK_GPU_PAD];
-static _Thread_local double outs[PGK_GPU_ROWS * UNIT_WORDS_MAX * PGK_GPU_PAD];
 
-static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_t rows, double *own)
+/* Shared memory as general.cu divides it up, not a byte more than was asked for: the address sanitizer looks.
+ * A kernel that dies leaves it behind for the next one. */
+static _Thread_local double *memory;
+
+static double *take_memory(const struct fake_launch *launch)
+{
+    free(memory);
+    memory = malloc(launch->shared_size);
+    if (memory == NULL)
+        abort();
+    return memory + PGK_GPU_BLOCK_BYTES / sizeof *memory;
+}
+
+static void give_memory(void)
+{
+    free(memory);
+    memory = NULL;
+}
+
+static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_t rows, double *lines,
+                  double *outs)
 {
     b->threads = launch->block[0];
     b->rows = rows;
-    b->lines = own;
+    b->lines = lines;
     b->outs = outs;
 }
 
 static void run_push(void **args, const struct fake_launch *launch)
 {
     const struct pgk_gpu_plan *const *plan = args[1];
+    double *lines = take_memory(launch);
     for (unsigned tile = 0; tile < launch->grid[0]; tile++) {
-        begin(&block.pusher.block, launch, 1, lines[0]);
+        begin(&block.pusher.block, launch, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
         pgk_push_run(&block.pusher, args[0], *plan, tile, launch->grid[0]);
     }
+    give_memory();
 }
 
 static void run_sweep(void **args, const struct fake_launch *launch)
@@ -40,10 +60,12 @@ static void run_sweep(void **args, const struct fake_launch *launch)
     const struct pgk_gpu_plan *const *plan = args[1];
     const uint64_t *tasks = args[2], *count = args[3];
     const uint32_t *gen = args[4], *rows = args[5];
-    begin(&block.sweeper.block, launch, *rows, lines[0]);
-    block.sweeper.lines[0] = lines[0];
-    block.sweeper.lines[1] = lines[1];
+    block.sweeper.lines[0] = take_memory(launch);
+    block.sweeper.lines[1] = block.sweeper.lines[0] + *rows * PGK_LINE_WORDS * PGK_GPU_PAD;
+    begin(&block.sweeper.block, launch, *rows, block.sweeper.lines[0],
+          block.sweeper.lines[1] + *rows * PGK_LINE_WORDS * PGK_GPU_PAD);
     pgk_sweep_run(&block.sweeper, args[0], *plan, *tasks, *count, *gen, 0, 1);
+    give_memory();
 }
 
 #define EXPORTED __attribute__((visibility("default")))

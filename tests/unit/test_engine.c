@@ -195,6 +195,22 @@ static void nothing_new(void **state)
 
 /* ------------------------------------------------------------------------------------------------ changes */
 
+/* Columns that fill whole lines, and one of three outputs: the other two have no place in a unit. */
+static void outputs_that_no_column_shows(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"sma_2",  "sma_3",  "sma_4",  "sma_5",  "sma_6",
+                                        "sma_7",  "sma_8",  "sma_9",  "sma_10", "sma_11",
+                                        "sma_12", "sma_13", "sma_14", "sma_15", "macd_signal"};
+    struct world *w = world_new(names, sizeof names / sizeof names[0], 256, 100);
+    append(w, 1);
+    (void)compute(w, 100);
+    revise(w, 90);
+    (void)compute(w, 90);
+    expect_streamed(w);
+    world_free(w);
+}
+
 static void appends(void **state)
 {
     (void)state;
@@ -647,6 +663,7 @@ int main(void)
         cmocka_unit_test(bind_refuses),
         cmocka_unit_test(bad_handles),
         cmocka_unit_test(nothing_new),
+        cmocka_unit_test(outputs_that_no_column_shows),
         cmocka_unit_test(appends),
         cmocka_unit_test(many_series),
         cmocka_unit_test(revision_coalesces),
