@@ -100,7 +100,7 @@ static int open_fused(struct pgk_cuda *cuda, const struct pgk_driver_device *inf
         pgk_rtc_image_free(&image);
     }
     if (rc == 0)
-        *ret_kernels = kept ? "specialised (kept)" : "specialised";
+        *ret_kernels = kept ? "fused kernels, kept" : "fused kernels";
     return rc;
 }
 
@@ -110,7 +110,7 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
     struct pgk_driver_device info;
     struct pgk_gpu_options gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
                                   .sweep_rows = options->sweep_rows};
-    const char *kernels = "general";
+    const char *kernels = "general kernels";
     char text[256] = "";
     int rc = pgk_driver_device(cuda->driver, ordinal, &info, why, why_size);
     if (rc != 0)
@@ -129,7 +129,7 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
         (void)snprintf(why, why_size, "%s", text);
     if (rc != 0)
         return rc;
-    (void)snprintf(why, why_size, "%.60s, %s kernels", info.name, kernels);
+    (void)snprintf(why, why_size, "%.60s, %s", info.name, kernels);
     cuda->register_memory |= !info.host_tables;
     cuda->gpus++;
     return 0;

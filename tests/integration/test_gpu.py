@@ -77,7 +77,7 @@ def gpu_fails_in_flight():
                          clusters=[{"name": "stocks", "symbols": symbols, "topics": ["bars_1m"]}],
                          env=environment(place.folder, FAKE_CUDA_FAULTS="kernel@6=700"))
         d.until_live(*symbols)
-        check(d.status()["engine"] == "cuda: as configured; Fake GPU 0, specialised kernels", "the GPU computes: " + d.status()["engine"])
+        check(d.status()["engine"] == "cuda: as configured; Fake GPU 0, fused kernels", "the GPU computes: " + d.status()["engine"])
         for i in range(rounds):
             sim.ask("burst", topic="AM", symbols=100, events=100, per_message=100, t=t + i * 60000)
             until(lambda: d.counters()["engine_rows"] == 100 * (i + 1), "round %d" % i)
