@@ -269,6 +269,14 @@ static void log_item(struct worker *w, const struct item *item, const struct pgk
     w->count_rows += done->done_end - done->done_first;
 }
 
+/* Says what has become of the engine, if it is another. */
+static void tell(struct worker *w)
+{
+    const char *notice = pgk_engine_notice(w->engine);
+    if (notice && w->hooks.changed)
+        w->hooks.changed(w->hooks.user, notice);
+}
+
 /* `finished`: items of the queue that the changes stand for. */
 static void compute(struct worker *w, unsigned segment, uint32_t count, uint64_t finished)
 {
@@ -284,9 +292,7 @@ static void compute(struct worker *w, unsigned segment, uint32_t count, uint64_t
             w->hooks.failed(w->hooks.user, r);
         }
     }
-    const char *notice = pgk_engine_notice(w->engine);
-    if (notice && w->hooks.changed)
-        w->hooks.changed(w->hooks.user, notice);
+    tell(w);
     for (uint32_t i = 0; i < count; i++)
         log_item(w, w->from[i], &w->changes[i]);
     pgd_tape_publish(&w->bus->bars[segment].log);
@@ -427,6 +433,7 @@ static void *run(void *arg)
 
 /* -------------------------------------------------------------------------------------------------- start */
 
+/* What is held already is in use from the start: a GPU registers it now, not when its next bars come. */
 static void recover(struct worker *w)
 {
     for (unsigned s = 0; s < w->bus->bars_count; s++) {
@@ -435,6 +442,8 @@ static void recover(struct worker *w)
             uint64_t head = pgd_bars_head(bars, i);
             if (head == 0)
                 continue;
+            if (pgk_engine_extent(w->engine, w->handle[s], i, 1) == 0)
+                tell(w);
             uint64_t first = pgk_engine_recover(w->engine, w->handle[s], i);
             w->known[s][i] = head;
             if (first < head)

@@ -92,5 +92,21 @@ def gpu_fails_in_flight():
         d.stop()
 
 
+def rows_held_are_registered_at_start():
+    with Place() as place:
+        sim = place.sim("--seed", 7, "--speed", 1, "--start", session_start("03:00"), "--symbols", 1)
+        d = place.daemon(sim, config=dict(config("cuda"), rest={"warm": False, "recheck_minutes": 0}), env=environment(place.folder),
+                         clusters=[{"name": "stocks", "symbols": ["SIM0001"], "topics": ["bars_1m"]}]).until_live("SIM0001")
+        sim.ask("burst", topic="AM", symbols=1, events=1, per_message=1, t=1700000040000)
+        until(lambda: d.counters()["engine_rows"] == 1, "a row")
+        check(d.status()["engine"].startswith("cuda: as configured"), "the GPU is there")
+        d.stop()
+        d.env["FAKE_CUDA_FAULTS"] = "cuMemHostRegister@1=2"
+        d.start().until_live("SIM0001")
+        until(lambda: "registering memory: CUDA_ERROR_OUT_OF_MEMORY" in d.status()["engine"], "what is held is registered before any bar comes")
+        check("left: registering memory" in d.logged() and d.counters().get("engine_rows", 0) == 0, "and a GPU that cannot is left then")
+        d.stop()
+
+
 if __name__ == "__main__":
-    main(nothing_of_nvidias_is_linked, auto_says_which_and_why, cuda_that_cannot_be_had, gpu_fails_in_flight)
+    main(nothing_of_nvidias_is_linked, auto_says_which_and_why, cuda_that_cannot_be_had, gpu_fails_in_flight, rows_held_are_registered_at_start)
