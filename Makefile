@@ -264,7 +264,7 @@ tests-threads: $(THREAD_BIN)
 tests: $(TEST_BIN) $(FUZZ_BIN) $(HELPER_BIN) $(FAKES)
 
 # What only a GPU can show: the engine's tests, its bits against the CPU's, its speed, and the sanitizer, on this machine's GPU.
-ENGINE_TESTS := unit/test_indicators unit/test_values unit/test_engine unit/test_engine_edges unit/test_engine_race property/prop_engine property/prop_bits
+ENGINE_TESTS := unit/test_indicators unit/test_values unit/test_engine unit/test_engine_recover unit/test_engine_edges unit/test_engine_race property/prop_engine property/prop_bits
 .PHONY: check-gpu
 check-gpu:
 	@$(MAKE) --no-print-directory -s -j2 V=release tests $(O)/release/tests/bench/bench_gpu

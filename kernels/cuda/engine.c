@@ -5,10 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/cache.h"
-#include "cuda/fuse.h"
-#include "cuda/rtc.h"
-#include "cuda/text.h"
+#include "cuda/image.h"
 #include "shm/atomic.h"
 
 #define GPUS_MAX    8
@@ -55,63 +52,17 @@ struct pgk_cuda {
 
 /* --------------------------------------------------------------------------------------------------- open */
 
-/* Compiles the kernels for one GPU and this plan, or takes those that were kept, unless `anew`. */
-static int get_image(const struct pgk_cuda *cuda, const struct pgk_driver_device *info,
-                     const struct pgk_cuda_options *options, bool anew, struct pgk_rtc_image *ret, char *why,
-                     size_t why_size)
-{
-    struct pgk_rtc *rtc = NULL;
-    struct pgk_cache *cache = NULL;
-    struct pgk_gpu_plan layout;
-    pgk_fuse_plan(&layout, &cuda->plan, PGK_GPU_AHEAD);
-    char *source = pgk_fuse_text(&cuda->plan, &layout);
-    int rc = source == NULL ? -ENOMEM : -ENOENT;
-    (void)snprintf(why, why_size, "no NVRTC");
-    if (source != NULL && (options->rtc == NULL || options->rtc[0] != '\0'))
-        rc = pgk_rtc_load(&rtc, options->rtc, cuda->driver->version, why, why_size);
-    if (rc == 0) {
-        if (pgk_cache_open(&cache, options->cache, why, why_size) != 0)
-            cache = NULL;
-        struct pgk_rtc_source what = {.name = "fused.cu", .text = source, .arch = info->arch, .anew = anew};
-        rc = pgk_rtc_compile(rtc, cache, &what, ret, why, why_size);
-    }
-    if (cache != NULL)
-        pgk_cache_close(cache);
-    pgk_rtc_free(rtc);
-    free(source);
-    return rc;
-}
-
-/* With kernels made for this plan. Those that were kept may be none for this driver: then they are made anew.
- * -ENOEXEC: there are none, or the driver refuses them. */
-static int open_fused(struct pgk_cuda *cuda, const struct pgk_driver_device *info,
-                      const struct pgk_cuda_options *options, const struct pgk_gpu_options *gpu,
-                      const char **ret_kernels, char *why, size_t why_size)
-{
-    bool kept = true;
-    int rc = -ENOEXEC;
-    for (int anew = 0; rc == -ENOEXEC && kept && anew < 2; anew++) {
-        struct pgk_rtc_image image = {0};
-        if (get_image(cuda, info, options, anew != 0, &image, why, why_size) != 0)
-            return -ENOEXEC;
-        kept = image.cached;
-        rc = pgk_gpu_open(&cuda->gpu[cuda->gpus], cuda->driver, info, &cuda->plan, image.data, gpu,
-                          PGD_SERIES_LIMIT, why, why_size);
-        pgk_rtc_image_free(&image);
-    }
-    if (rc == 0)
-        *ret_kernels = kept ? "fused kernels, kept" : "fused kernels";
-    return rc;
-}
-
 static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_options *options, char *why,
                     size_t why_size)
 {
     struct pgk_driver_device info;
-    struct pgk_gpu_options gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
-                                  .sweep_rows = options->sweep_rows};
-    const char *kernels = "general kernels";
-    char text[256] = "";
+    const struct pgk_image_options image = {
+        .rtc = options->rtc,
+        .cache = options->cache,
+        .entries = PGD_SERIES_LIMIT,
+        .gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
+                .sweep_rows = options->sweep_rows}};
+    const char *kernels = NULL;
     int rc = pgk_driver_device(cuda->driver, ordinal, &info, why, why_size);
     if (rc != 0)
         return rc;
@@ -119,14 +70,8 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
         (void)snprintf(why, why_size, "%s cannot use the host's memory in place", info.name);
         return -ENOTSUP;
     }
-    rc = open_fused(cuda, &info, options, &gpu, &kernels, text, sizeof text);
-    if (rc == -ENOEXEC && pgk_fatbin_size == 0)
-        (void)snprintf(why, why_size, "no kernels: %.150s; and none were built in", text);
-    else if (rc == -ENOEXEC)
-        rc = pgk_gpu_open(&cuda->gpu[cuda->gpus], cuda->driver, &info, &cuda->plan, pgk_fatbin, &gpu,
-                          PGD_SERIES_LIMIT, why, why_size);
-    else if (rc != 0)
-        (void)snprintf(why, why_size, "%s", text);
+    rc = pgk_image_open(&cuda->gpu[cuda->gpus], cuda->driver, &info, &cuda->plan, &image, &kernels, why,
+                        why_size);
     if (rc != 0)
         return rc;
     (void)snprintf(why, why_size, "%.60s, %s", info.name, kernels);

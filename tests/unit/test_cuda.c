@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cuda/driver.h"
 #include "cuda/text.h"
@@ -23,7 +22,6 @@
 
 static const char *library;
 static const struct fake_cuda *fake;
-static const struct fake_nvrtc *compiler;
 static uint64_t seed;
 
 struct world {
@@ -446,68 +444,6 @@ static void memory_cannot_be_registered(void **state)
     world_free(w);
 }
 
-/* -------------------------------------------------------------------------------------------------- kernels
- */
-
-static void expect_why(struct pgk_engine_options options, const char *const *names, size_t count,
-                       const char *text)
-{
-    struct pgk_plan *plan;
-    struct pgk_engine *engine = NULL;
-    char why[256] = "";
-    assert_int_equal(pgk_plan_new(&plan, names, count, why, sizeof why), 0);
-    int rc = pgk_engine_new(&engine, plan, &options, why, sizeof why);
-    if (strlen(why) < strlen(text) || strcmp(why + strlen(why) - strlen(text), text) != 0)
-        fail_msg("%d, %s; not: %s", rc, why, text);
-    pgk_engine_free(engine);
-    pgk_plan_free(plan);
-}
-
-/* Kernels for a plan and an architecture are compiled once. Those that were kept and are damaged, or that the
- * driver refuses, are made anew; when there can be none, the general one serves. */
-static void kernels_are_kept(void **state)
-{
-    (void)state;
-    static const char *const sma[] = {"sma_20"}, *const longer[] = {"sma_21"};
-    char top[] = "/tmp/polygond-test-XXXXXX", command[128];
-    assert_non_null(mkdtemp(top));
-    (void)fake->reset();
-    compiler->reset();
-    struct pgk_engine_options options = options_of(PGK_CUDA);
-    options.cuda_rtc = fake_path("libnvrtc.so.13");
-    options.cache = top;
-    expect_why(options, sma, 1, "Fake GPU 0, fused kernels");
-    expect_why(options, sma, 1, "fused kernels, kept");
-    assert_int_equal(compiler->compiled(), 1);
-    expect_why(options, longer, 1, "fused kernels");                          /* another plan */
-    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 8); /* another architecture */
-    expect_why(options, sma, 1, "fused kernels");
-    expect_why(options, sma, 1, "fused kernels, kept");
-    (void)fake->reset();
-    expect_why(options, sma, 1, "fused kernels, kept");
-    compiler->version(12, 9); /* another compiler */
-    expect_why(options, sma, 1, "fused kernels");
-    compiler->reset();
-    snprintf(command, sizeof command, "for f in %s/*.krn; do truncate -s -1 $f; done", top);
-    assert_int_equal(system(command), 0);
-    expect_why(options, sma, 1, "fused kernels");
-    expect_why(options, sma, 1, "fused kernels, kept");
-    fake->refuse("cuModuleLoadDataEx", 1, PGK_CUDA_ERROR_INVALID_IMAGE);
-    expect_why(options, sma, 1, "fused kernels");
-    assert_int_equal(compiler->compiled(), 2);
-    const char *last = pgk_fatbin_size > 0 ? "Fake GPU 0, general kernels" : "and none were built in";
-    fake->refuse("cuModuleLoadDataEx", 1, PGK_CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
-    fake->refuse("cuModuleLoadDataEx", 2, PGK_CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
-    expect_why(options, sma, 1, last);
-    compiler->refuse("nvrtcCompileProgram", 6, "no");
-    options.cache = "/dev/null";
-    expect_why(options, sma, 1, last);
-    options.cuda_rtc = "/nonexistent/libnvrtc.so.13";
-    expect_why(options, sma, 1, last);
-    snprintf(command, sizeof command, "rm -rf %s", top);
-    assert_int_equal(system(command), 0);
-}
-
 /* Of several GPUs those that serve are used, and the line says which one is not, and why. */
 static void some_gpu_cannot_be_had(void **state)
 {
@@ -582,9 +518,8 @@ int main(void)
     printf("SEED=%llu\n", (unsigned long long)seed);
     library = fake_path("libcuda.so.1");
     fake = fake_cuda(library);
-    compiler = fake_nvrtc(fake_path("libnvrtc.so.13"));
-    if (fake == NULL || compiler == NULL) {
-        fprintf(stderr, "%s is not the fake driver, or its neighbour not the fake NVRTC\n", library);
+    if (fake == NULL) {
+        fprintf(stderr, "%s is not the fake driver\n", library);
         return 1;
     }
     const struct CMUnitTest tests[] = {
@@ -602,7 +537,6 @@ int main(void)
         cmocka_unit_test(gpu_is_lost_while_it_works),
         cmocka_unit_test(gpu_hangs),
         cmocka_unit_test(memory_cannot_be_registered),
-        cmocka_unit_test(kernels_are_kept),
         cmocka_unit_test(some_gpu_cannot_be_had),
         cmocka_unit_test(auto_measures),
         cmocka_unit_test(auto_survives_a_bad_gpu),

@@ -1,102 +1,10 @@
 /* What the engine promises around the numbers: how far it goes, what it leaves, what it repairs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <errno.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "reference/reference.h"
-#include "reference/segment.h"
-
-#define ROWS 3000u
-
-struct world {
-    struct pgk_plan *plan;
-    struct pgk_engine *engine;
-    struct ref_segment segment;
-    struct ref_market market;
-    struct pgd_bar bars[ROWS];
-    uint64_t count;
-};
-
-static void append(struct world *w, uint64_t rows)
-{
-    for (uint64_t i = 0; i < rows; i++) {
-        ref_market_next(&w->market, &w->bars[w->count]);
-        (void)ref_append(&w->segment, 0, &w->bars[w->count++]);
-    }
-}
-
-static struct pgk_change compute(struct world *w, uint64_t from)
-{
-    struct pgk_change change = {.from = from, .end = w->count};
-    assert_int_equal(pgk_engine_compute(w->engine, 0, &change, 1), 0);
-    return change;
-}
-
-static void revise(struct world *w, uint64_t row)
-{
-    w->bars[row].c += w->bars[row].c / 1024;
-    w->bars[row].h = fmax(w->bars[row].h, w->bars[row].c);
-    ref_revise(&w->segment, 0, row, &w->bars[row]);
-}
-
-static struct world *world_new(const char *const *names, size_t count, uint32_t capacity, uint64_t rows)
-{
-    struct world *w = calloc(1, sizeof *w);
-    char err[128] = "";
-    if (w == NULL || pgk_plan_new(&w->plan, names, count, err, sizeof err) != 0)
-        fail_msg("%s", err);
-    ref_segment_init(&w->segment, w->plan, 1, capacity, 16, false);
-    ref_open(&w->segment, 0, PGD_SESSION_US);
-    ref_market_init(&w->market, 42, 100);
-    w->engine = ref_engine(w->plan, &w->segment);
-    while (w->count < rows) {
-        uint64_t from = w->count;
-        append(w, rows - from < 16 ? rows - from : 16);
-        (void)compute(w, from);
-    }
-    return w;
-}
-
-static void world_free(struct world *w)
-{
-    pgk_engine_free(w->engine);
-    ref_segment_fini(&w->segment);
-    pgk_plan_free(w->plan);
-    free(w);
-}
-
-/* The units are those of a fresh stream, and nothing is left pending. */
-static void expect_streamed(struct world *w)
-{
-    struct ref_segment fresh;
-    ref_stream(&fresh, w->plan, w->bars, w->count, w->segment.geo.capacity, PGD_SESSION_US);
-    assert_int_equal(ref_difference(&w->segment, &fresh), w->count);
-    assert_int_equal(ref_series(&w->segment, 0)->computed, w->count);
-    assert_int_equal(ref_series(&w->segment, 0)->recompute, 0);
-    ref_segment_fini(&fresh);
-}
-
-static void restart(struct world *w)
-{
-    pgk_engine_free(w->engine);
-    w->engine = ref_engine(w->plan, &w->segment);
-}
+#include "fixture_engine.h"
 
 static uint64_t gen_of(const struct world *w, uint64_t row)
 {
     return ref_unit(&w->segment, 0, row)[0] & 0xffff;
 }
-
-static const char *const settling[] = {"sma_20", "ema_12", "rsi_14", "macd", "bb", "atr_14", "stoch"};
-#define SETTLING (sizeof settling / sizeof settling[0])
 
 /* ---------------------------------------------------------------------------------------------- arguments */
 
@@ -471,129 +379,6 @@ static void busy_recompute(void **state)
     world_free(w);
 }
 
-/* ----------------------------------------------------------------------------------------------- restarts */
-
-static void recover_expects(struct world *w, uint64_t want)
-{
-    restart(w);
-    uint64_t from = pgk_engine_recover(w->engine, 0, 0);
-    assert_int_equal(from, want);
-    (void)compute(w, from);
-}
-
-static void recover_whole(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 1024, 500);
-    recover_expects(w, 500);
-    append(w, 3);
-    (void)compute(w, 500);
-    expect_streamed(w);
-    world_free(w);
-}
-
-static void recover_unreported(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 1024, 500);
-    revise(w, 490);
-    revise(w, 300);
-    append(w, 2);
-    recover_expects(w, 300);
-    expect_streamed(w);
-    world_free(w);
-}
-
-/* Died between the first and the last row of a recompute: every row has its bar's tag, those from 750 on the
- * values of before, and the checkpoints are of two origins. */
-static void recover_interrupted(void **state)
-{
-    (void)state;
-    struct world *w = world_new(settling, SETTLING, ROWS + 1, 2800);
-    revise(w, 500);
-    revise(w, 700);
-    ref_begin_revision(&w->segment, 0, 750); /* stops it there */
-    (void)compute(w, 500);
-    ref_bar(&w->segment, 0, 750)->rev &= (uint16_t)~1u;
-    ref_series(&w->segment, 0)->recompute = 501; /* as it stood in the middle */
-    recover_expects(w, 500);
-    expect_streamed(w);
-    world_free(w);
-}
-
-static void recover_torn_unit(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 64, 500);
-    uint64_t *tag = (uint64_t *)(uintptr_t)ref_unit(&w->segment, 0, 480);
-    *tag |= UINT64_C(1) << 16;
-    tag[3] = 0;
-    recover_expects(w, 480);
-    expect_streamed(w);
-    world_free(w);
-}
-
-static void wipe_states(struct world *w)
-{
-    memset(w->segment.base + w->segment.geo.state_offset, 0, w->segment.geo.state_stride);
-}
-
-/* With the whole history still held, lost checkpoints cost time and nothing else. */
-static void recover_without_states(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 1024, 500);
-    wipe_states(w);
-    recover_expects(w, 500);
-    append(w, 1);
-    (void)compute(w, 500);
-    expect_streamed(w);
-    world_free(w);
-}
-
-/* Past the first lap they cannot be had again: the engine starts afresh at the oldest row and every unit says
- * so alike. */
-static void recover_without_states_wrapped(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 64, 10);
-    append(w, 500);
-    (void)compute(w, 10);
-    wipe_states(w);
-    recover_expects(w, ref_oldest(&w->segment));
-    uint64_t oldest = ref_oldest(&w->segment);
-    struct ref_segment fresh;
-    ref_stream(&fresh, w->plan, w->bars + oldest, w->count - oldest, 64, PGD_SESSION_US);
-    for (uint64_t i = oldest; i < w->count; i++)
-        assert_memory_equal(ref_unit(&w->segment, 0, i) + 1, ref_unit(&fresh, 0, i - oldest) + 1,
-                            15 * sizeof(double));
-    ref_segment_fini(&fresh);
-    recover_expects(w, w->count);
-    world_free(w);
-}
-
-/* The checkpoints are those of one sweep, sealed several at a time. */
-static void recover_swept(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 64, 10);
-    append(w, 500);
-    (void)compute(w, 10);
-    recover_expects(w, w->count);
-    world_free(w);
-}
-
-static void recover_empty(void **state)
-{
-    (void)state;
-    struct world *w = world_new(NULL, 0, 64, 0);
-    recover_expects(w, 0);
-    append(w, 5);
-    recover_expects(w, 0);
-    expect_streamed(w);
-    world_free(w);
-}
-
 /* The line on what runs names the threads, when there is more than one. */
 static void threads_are_named(void **state)
 {
@@ -675,14 +460,6 @@ int main(void)
         cmocka_unit_test(busy_append),
         cmocka_unit_test(busy_window),
         cmocka_unit_test(busy_recompute),
-        cmocka_unit_test(recover_whole),
-        cmocka_unit_test(recover_unreported),
-        cmocka_unit_test(recover_interrupted),
-        cmocka_unit_test(recover_torn_unit),
-        cmocka_unit_test(recover_without_states),
-        cmocka_unit_test(recover_without_states_wrapped),
-        cmocka_unit_test(recover_swept),
-        cmocka_unit_test(recover_empty),
         cmocka_unit_test(threads_are_named),
         cmocka_unit_test(floor_moves),
     };
