@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/engine.h"
 #include "polyctl.h"
 
 #define CANDIDATES_MAX 2000u /* symbols offered at most */
@@ -73,12 +74,41 @@ static void offer_symbols(const char *prefix, const struct pgd_client *client)
     }
 }
 
+/* The last word of a list with commas, and what stands before it with each candidate. */
+static void offer_listed(const char *list, const char *word, size_t length)
+{
+    const char *comma = strrchr(list, ',');
+    size_t head = comma ? (size_t)(comma + 1 - list) : 0;
+    char text[4096];
+    if (snprintf(text, sizeof text, "%.*s%.*s", (int)head, list, (int)length, word) < (int)sizeof text)
+        offer(list, text);
+}
+
+/* Families that have a name of their own, and columns, with the usual periods. */
+static void offer_indicators(const char *list)
+{
+    const struct pgk_indicator_info *info;
+    for (size_t i = 0; (info = pgk_indicator_info(i)); i++) {
+        size_t family = strcspn(info->name, ",");
+        if (info->name[family] == ',' &&
+            (strncmp(info->columns, info->name, family) != 0 || info->columns[family] != ' '))
+            offer_listed(list, info->name, family);
+        for (const char *at = info->columns; *at; at += strspn(at, " ")) {
+            size_t n = strcspn(at, " ");
+            offer_listed(list, at, n);
+            at += n;
+        }
+    }
+}
+
 static void offer_value(int option, const char *prefix, const struct pgd_client *client)
 {
     if (option == OPT_INSTANCE)
         offer_instances(prefix);
     else if (option == OPT_BARS)
         offer_spans(prefix, client);
+    else if (option == OPT_INDICATORS)
+        offer_indicators(prefix);
     for (unsigned i = 1; option == OPT_CLUSTER && i < PGD_CLUSTERS; i++)
         offer(prefix, cluster_word(i));
     static const struct {

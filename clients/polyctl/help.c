@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/engine.h"
 #include "polyctl.h"
 
 static void option_lines(uint64_t options)
@@ -17,6 +18,14 @@ static void option_lines(uint64_t options)
     }
 }
 
+static void indicator_lines(void)
+{
+    const struct pgk_indicator_info *info;
+    printf("\nIndicators:\n");
+    for (size_t i = 0; (info = pgk_indicator_info(i)); i++)
+        printf("  %-28s %s\n", info->name, info->doc);
+}
+
 static int help_verb(const char *name)
 {
     const struct verb *verb = verb_find(name);
@@ -30,6 +39,8 @@ static int help_verb(const char *name)
     if (verb->options)
         printf("\n");
     option_lines(verb->options);
+    if (verb->options & OPTION_BIT(INDICATORS))
+        indicator_lines();
     return EXIT_OK;
 }
 

@@ -77,6 +77,18 @@ def on_a_gpu():
             assert (r.returncode, r.stdout) == (1, "") and "cuda: no NVIDIA driver (libcuda.so.1 not found)" in r.stderr, r.stderr
 
 
+def help_and_completion():
+    def offered(*words):
+        return subprocess.run([POLYCTL, "complete", "--"] + list(words), capture_output=True, text=True).stdout.split()
+    names = offered("compute", "--indicators", "")
+    assert {"sma_20", "macd", "macd_hist", "bb", "bb_upper", "stoch", "stoch_d", "obv", "vwap", "vwap_ext", "vwap_20"} <= set(names), names
+    assert len(set(names)) == len(names)
+    assert compute("t,o,h,l,c\n", "--indicators", ",".join(n for n in names if n not in ("macd", "bb", "stoch")))[0] == 0
+    assert offered("compute", "--indicators", "sma_20,vwap_2") == ["sma_20,vwap_20"]
+    text = subprocess.run([POLYCTL, "help", "compute"], capture_output=True, text=True).stdout
+    assert "macd, macd_FAST_SLOW_SIGNAL" in text and "population standard deviation" in text, text
+
+
 def values_by_hand():
     code, out, _ = compute("t,o,h,l,c,v,vw\n" + "".join("%d,1,%d,0,%d,10,\n" % (T0 + i * 60000, i + 1, i + 1) for i in range(4)),
                            "--indicators", "sma_3, obv,vwap_2")
@@ -198,4 +210,4 @@ def from_a_file():
 
 
 if __name__ == "__main__":
-    run(streamed_is_batch, on_a_gpu, values_by_hand, columns_in_any_order, revisions, too_late, bad_lines, mistakes, from_a_file)
+    run(streamed_is_batch, on_a_gpu, help_and_completion, values_by_hand, columns_in_any_order, revisions, too_late, bad_lines, mistakes, from_a_file)
