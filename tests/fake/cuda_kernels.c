@@ -1,6 +1,7 @@
 /* The kernels' text, compiled for the host: what the fake driver launches. Blocks run one after the other,
  * and so do a block's threads, a phase at a time. */
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "fake/fake.h"
@@ -17,22 +18,31 @@ static _Thread_local union {
 } block;
 
 /* Shared memory as general.cu divides it up, not a byte more than was asked for: the address sanitizer looks.
- * A kernel that dies leaves it behind for the next one. */
-static _Thread_local double *memory;
+ * A kernel that dies leaves it to the next one of its thread, or to the thread's end. */
+static pthread_key_t memory;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void make_key(void)
+{
+    if (pthread_key_create(&memory, free) != 0)
+        abort();
+}
+
+static void set_memory(double *to)
+{
+    (void)pthread_once(&once, make_key);
+    free(pthread_getspecific(memory));
+    if (pthread_setspecific(memory, to) != 0)
+        abort();
+}
 
 static double *take_memory(const struct fake_launch *launch)
 {
-    free(memory);
-    memory = malloc(launch->shared_size);
-    if (memory == NULL)
+    double *ret = malloc(launch->shared_size);
+    if (ret == NULL)
         abort();
-    return memory + PGK_GPU_BLOCK_BYTES / sizeof *memory;
-}
-
-static void give_memory(void)
-{
-    free(memory);
-    memory = NULL;
+    set_memory(ret);
+    return ret + PGK_GPU_BLOCK_BYTES / sizeof *ret;
 }
 
 static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_t rows, double *lines,
@@ -52,7 +62,7 @@ static void run_push(void **args, const struct fake_launch *launch)
         begin(&block.pusher.block, launch, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
         pgk_push_run(&block.pusher, args[0], *plan, tile, launch->grid[0]);
     }
-    give_memory();
+    set_memory(NULL);
 }
 
 static void run_sweep(void **args, const struct fake_launch *launch)
@@ -65,7 +75,7 @@ static void run_sweep(void **args, const struct fake_launch *launch)
     begin(&block.sweeper.block, launch, *rows, block.sweeper.lines[0],
           block.sweeper.lines[1] + *rows * PGK_LINE_WORDS * PGK_GPU_PAD);
     pgk_sweep_run(&block.sweeper, args[0], *plan, *tasks, *count, *gen, 0, 1);
-    give_memory();
+    set_memory(NULL);
 }
 
 #define EXPORTED __attribute__((visibility("default")))

@@ -175,6 +175,48 @@ static void three_gpus(void **state)
     same_bits(3, ROWS + 1);
 }
 
+/* Two segments, as the daemon has them, pushed and swept by turns: the second has every bar but the first
+ * few. */
+static void two_segments(void **state)
+{
+    (void)state;
+    enum { later = 7 };
+    (void)fake->reset();
+    struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
+    struct ref_segment other;
+    ref_segment_init(&other, w->plan, SERIES, 64, 16, true);
+    assert_int_equal(pgk_engine_bind(w->engine, other.base, &other.geo), 1);
+    for (uint32_t s = 0; s < SERIES; s++)
+        ref_open(&other, s, PGD_SESSION_US);
+    for (int i = 0; i < 90; i++) {
+        for (uint32_t s = 0; s < SERIES; s++) {
+            uint64_t from = append(w, s, 1);
+            w->changes[s] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
+        }
+        compute(w, SERIES);
+        for (uint32_t s = 0; i >= later && s < SERIES; s++) {
+            uint64_t row = ref_append(&other, s, &w->bars[s][i]);
+            w->changes[s] = (struct pgk_change){.series = s, .from = row, .end = row + 1};
+        }
+        if (i >= later)
+            assert_int_equal(pgk_engine_compute(w->engine, 1, w->changes, SERIES), 0);
+    }
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    assert_true(fake->launched("pgk_push") > 2 * 80);
+    expect_streamed(w);
+    for (uint32_t s = 0; s < SERIES; s++) {
+        struct ref_segment fresh;
+        ref_stream(&fresh, w->plan, w->bars[s] + later, 90 - later, 64, PGD_SESSION_US);
+        for (uint64_t i = 90 - later - 63; i < 90 - later; i++) {
+            assert_true(ref_fresh(&other, s, i));
+            assert_memory_equal(ref_unit(&other, s, i) + 1, ref_unit(&fresh, 0, i) + 1, 15 * sizeof(double));
+        }
+        ref_segment_fini(&fresh);
+    }
+    world_free(w);
+    ref_segment_fini(&other);
+}
+
 /* The GPU has answered, but not written its checkpoints yet, when bars are corrected. */
 static void corrections_follow_at_once(void **state)
 {
@@ -526,6 +568,7 @@ int main(void)
         cmocka_unit_test(one_gpu),
         cmocka_unit_test(ring_wraps),
         cmocka_unit_test(three_gpus),
+        cmocka_unit_test(two_segments),
         cmocka_unit_test(corrections_follow_at_once),
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
