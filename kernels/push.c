@@ -107,6 +107,15 @@ static void push_tile(struct pgk_call *call, struct pgk_pusher *pusher, uint32_t
 /* -------------------------------------------------------------------------------------------- side by side
  */
 
+static void ask_checkpoint(const struct pgk_call *call, uint32_t s, uint64_t row)
+{
+    struct pgk_checkpoints points;
+    pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
+    const uint64_t *slot = pgk_checkpoints_at(&points, pgk_checkpoints_number(&points, row));
+    for (size_t at = 0; at < points.size / sizeof *slot; at += PGD_LINE / sizeof *slot)
+        __builtin_prefetch(slot + at, 1);
+}
+
 /* Works out where the rows of a tile lie, which is all over the segment, and asks for them. Nothing of them
  * is read: whatever is read is waited for. */
 static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
@@ -131,10 +140,12 @@ static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, st
         const uint8_t *bar = bars + hot->slot[l] * bar_stride;
         uint8_t *unit = units + hot->slot[l] * unit_stride;
         it->gets[l] = -1;
+        it->by[l] = 1;
         it->bar[l] = bar;
         it->unit[l] = unit;
         if (!(lanes >> l & 1)) {
             it->gets[l] = 0;
+            it->by[l] = 0;
             it->bar[l] = (const uint8_t *)&pgk_no_bar;
             it->unit[l] = pusher->block.idle;
             continue;
@@ -145,6 +156,8 @@ static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, st
             __builtin_prefetch(unit + at, 1);
         __builtin_prefetch(head);
         __builtin_prefetch(head + offsetof(struct pgd_series, computed), 1);
+        if (hot->ahead[l] == 1)
+            ask_checkpoint(call, number * PGK_TILE + l, hot->row[l] + 1);
     }
 }
 
@@ -160,37 +173,48 @@ static bool steady(const struct pgk_hot *hot)
     return ret;
 }
 
+static void report(struct pgk_call *call, const struct pgk_push_tile *it, const struct pgk_hot *hot,
+                   uint32_t l)
+{
+    struct pgk_change *change = &call->changes[hot->change[l]];
+    uint64_t row = hot->row[l];
+    change->reserved = PGK_CHANGE_DONE;
+    change->done_first = row;
+    change->done_end = row + 1;
+    shm_store64_release(it->head + l * it->head_stride + offsetof(struct pgd_series, computed), row + 1);
+}
+
+/* Eight lanes' numbers, however many instructions they take. */
+typedef uint64_t lanes64 __attribute__((vector_size(PGK_TILE * sizeof(uint64_t)), may_alias));
+typedef uint32_t lanes32 __attribute__((vector_size(PGK_TILE * sizeof(uint32_t)), may_alias));
+
 static void did_tile(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it,
                      uint32_t number)
 {
     struct pgk_hot *hot = &call->segment->hot[number];
     struct pgk_tile *tile = it->tile;
-    const uint32_t capacity = (uint32_t)call->segment->geo.capacity;
-    const size_t stride = it->head_stride;
-    struct pgk_change *changes = call->changes;
-    uint8_t *computed = it->head + offsetof(struct pgd_series, computed);
-    for (uint32_t l = 0; l < PGK_TILE; l++, computed += stride) {
-        if (it->gets[l] == 0)
-            continue;
-        struct pgk_change *change = &changes[hot->change[l]];
-        uint64_t row = tile->row[l];
-        change->reserved = PGK_CHANGE_DONE;
-        change->done_first = row;
-        change->done_end = row + 1;
-        shm_store64_release(computed, row + 1);
+    if (it->whole) {
+        for (uint32_t l = 0; l < PGK_TILE; l++)
+            report(call, it, hot, l);
+    } else {
+        for (uint32_t l = 0; l < PGK_TILE; l++)
+            if (it->gets[l] != 0)
+                report(call, it, hot, l);
     }
-    uint32_t due[PGK_TILE], any = 0;
-    for (uint32_t l = 0; l < PGK_TILE; l++) {
-        uint32_t by = (uint32_t)-it->gets[l], slot = hot->slot[l] + by;
-        hot->row[l] += by;
-        tile->row[l] += by;
-        hot->slot[l] = slot == capacity ? 0 : slot;
-        hot->ahead[l] -= by;
-        due[l] = hot->ahead[l] == 0 ? by : 0;
-        any |= due[l];
-    }
-    for (uint32_t l = 0; any != 0 && l < PGK_TILE; l++)
-        if (due[l])
+    lanes32 *slot = (lanes32 *)hot->slot, *ahead = (lanes32 *)hot->ahead;
+    const lanes32 by = *(const lanes32 *)it->by;
+    const lanes32 due = (lanes32)(*ahead == 1) & by;
+    uint64_t any[PGK_TILE / 2];
+    *(lanes64 *)hot->row -= *(const lanes64 *)it->gets;
+    *(lanes64 *)tile->row -= *(const lanes64 *)it->gets;
+    *slot += by;
+    *slot &= (lanes32)(*slot != (uint32_t)call->segment->geo.capacity);
+    *ahead -= by;
+    memcpy(any, &due, sizeof any);
+    if ((any[0] | any[1] | any[2] | any[3]) == 0)
+        return;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if (due[l] != 0)
             save_lane(call, pusher, tile, number * PGK_TILE + l);
 }
 
@@ -203,7 +227,7 @@ static void push_taken(struct pgk_call *call, struct pgk_pusher *pusher, size_t 
         return;
     push->units.gen = call->cpu->gen;
     for (push->asked = 0; push->asked < PGK_PUSH && next < to; push->asked++, next++)
-        push->next[push->asked] = (const uint8_t *)pgk_hot_tile(call->cpu, call->segment, listed[next]);
+        push->next[push->asked] = pgk_hot_tile(call->cpu, call->segment, listed[next]);
     call->cpu->simd->push(push);
     for (uint32_t t = 0; t < push->tiles; t++)
         did_tile(call, pusher, push->tile[t], pusher->number[t]);

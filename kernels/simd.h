@@ -52,15 +52,18 @@ struct pgk_rows {
 /* A tile some of whose lanes get one new row, fresh and steady. */
 struct pgk_push_tile {
     struct pgk_tile *tile;
-    bool whole; /* every lane gets one */
-    uint64_t capacity;
-    uint8_t *head;                       /* of the series of lane 0 ... */
-    size_t head_stride;                  /* ... and from one to the next */
-    const uint8_t *bar[PGK_TILE];        /* lanes that get none: any whole line that does not change */
-    uint8_t *unit[PGK_TILE];             /* likewise: any other memory */
+    bool whole;                   /* every lane gets one */
+    uint64_t capacity;            /* of the rings */
+    uint8_t *head;                /* of the series of lane 0 ... */
+    size_t head_stride;           /* ... and from one to the next */
+    const uint8_t *bar[PGK_TILE]; /* lanes that get none: any whole line that does not change */
+    uint8_t *unit[PGK_TILE];      /* likewise: any other memory */
+    double *now[PGK_BAR_FIELDS]; /* the row's bars: in the tile, or below when no window looks back on them */
     _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0 */
-    int64_t rev[PGK_TILE];
+    uint32_t by[PGK_TILE];               /* 1 or 0, likewise */
+    _Alignas(64) int64_t rev[PGK_TILE];
     int64_t session[2][PGK_TILE];
+    double spare[PGK_BAR_FIELDS][PGK_TILE];
 };
 
 struct pgk_push {
@@ -69,8 +72,8 @@ struct pgk_push {
     double *bands;          /* [bands][2][PGK_PUSH][PGK_TILE], 64-byte aligned */
     uint32_t tiles;
     struct pgk_push_tile *tile[PGK_PUSH];
-    uint32_t asked; /* tiles that will be pushed next: meanwhile their lines are asked for */
-    const uint8_t *next[PGK_PUSH];
+    uint32_t asked; /* tiles that will be pushed next: their lines are asked for meanwhile */
+    const struct pgk_tile *next[PGK_PUSH];
 };
 
 struct pgk_simd {

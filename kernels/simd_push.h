@@ -36,45 +36,52 @@ INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
 /* True when none of the rows has left the ring. */
 static inline bool push_held(const struct pgk_push_tile *it)
 {
-    _Alignas(64) int64_t heads[PGK_TILE];
     const uint8_t *head = it->head + offsetof(struct pgd_series, head);
+    const uint64_t *row = it->tile->row;
+    const uint64_t capacity = it->capacity;
     const size_t stride = it->head_stride;
-    LANES_UNROLLED
-    for (uint32_t l = 0; l < PGK_TILE; l++, head += stride)
-        heads[l] = it->whole || it->gets[l] != 0 ? (int64_t)shm_load64_acquire(head) : 0;
-    pgk_mask late = pgk_lt_int(pgk_splat_int(0), pgk_splat_int(0));
-    for (uint32_t g = 0; g < GROUPS; g++) {
-        pgk_int last = *vector_int((int64_t *)(void *)it->tile->row, g) + (int64_t)it->capacity;
-        late = late | (pgk_ge_int(*vector_int(heads, g), last) & pushed(it, g));
+    bool late = false;
+    if (it->whole) {
+        LANES_UNROLLED
+        for (uint32_t l = 0; l < PGK_TILE; l++)
+            late |= shm_load64_acquire(head + l * stride) >= row[l] + capacity;
+        return !late;
     }
-    return !pgk_any(late);
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if (it->gets[l] != 0)
+            late |= shm_load64_acquire(head + l * stride) >= row[l] + capacity;
+    return !late;
 }
 
+/* Words that were written one by one are not read as a vector here: that would wait for all of them to have
+ * left the processor. */
 static bool push_load(const struct pgk_layout *layout, struct pgk_push_tile *it)
 {
-    double *data = it->tile->data;
-    pgk_int odd = {0};
-    uint64_t differ = 0;
+    uint64_t odd = 0, differ = 0, rev[PGK_TILE];
+    for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
+        it->now[f] = layout->past[f] > 0 ? it->tile->data + layout->now[f] : it->spare[f];
     LANES_UNROLLED
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        it->rev[l] = (int64_t)shm_load64_acquire(it->bar[l] + PGD_BAR_META);
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        rev[l] = shm_load64_acquire(it->bar[l] + PGD_BAR_META);
+        odd |= rev[l];
+    }
     for (uint32_t g = 0; g < GROUPS; g++) {
         pgk_real word[LINE_WORDS];
-        odd |= *vector_int(it->rev, g);
         load_lines(&it->bar[g * L], 0, word);
-        *vector(data + layout->now[PGK_H], g) = word[H];
-        *vector(data + layout->now[PGK_L], g) = word[LO];
-        *vector(data + layout->now[PGK_C], g) = word[C];
-        *vector(data + layout->now[PGK_V], g) = word[V];
-        *vector(data + layout->now[PGK_P], g) = pgk_volume_price(word[H], word[LO], word[C], word[VW]);
+        *vector(it->now[PGK_H], g) = word[H];
+        *vector(it->now[PGK_L], g) = word[LO];
+        *vector(it->now[PGK_C], g) = word[C];
+        *vector(it->now[PGK_V], g) = word[V];
+        *vector(it->now[PGK_P], g) = pgk_volume_price(word[H], word[LO], word[C], word[VW]);
+        *vector_int(it->rev, g) = (pgk_int)word[META];
         if (layout->plan->sessions)
             push_sessions(it, g, (pgk_int)word[T]);
     }
     shm_fence_acquire();
     LANES_UNROLLED
     for (uint32_t l = 0; l < PGK_TILE; l++)
-        differ |= (uint64_t)it->rev[l] ^ shm_load64(it->bar[l] + PGD_BAR_META);
-    return (uint16_t)differ == 0 && !pgk_any(pgk_not(pgk_eq_int(odd & 1, pgk_splat_int(0)))) && push_held(it);
+        differ |= rev[l] ^ shm_load64(it->bar[l] + PGD_BAR_META);
+    return (uint16_t)differ == 0 && (odd & 1) == 0 && push_held(it);
 }
 
 /* --------------------------------------------------------------------------------------------------- step */
@@ -87,20 +94,19 @@ static inline double *push_band_at(const struct pgk_push *p, uint32_t band, uint
 INLINE void push_band(const struct pgk_push *p, uint32_t i, uint32_t n, enum pgk_band_kind kind)
 {
     const size_t other = (size_t)PGK_PUSH * PGK_TILE;
-    const size_t *now = p->layout->now;
-    const size_t high = now[PGK_H], low = now[PGK_L], close = now[PGK_C];
     const uint32_t tiles = p->tiles;
     for (uint32_t t = 0; t < tiles; t++) {
-        double *data = p->tile[t]->tile->data, *to = push_band_at(p, i, t);
+        const struct pgk_push_tile *it = p->tile[t];
+        double *to = push_band_at(p, i, t);
         for (uint32_t g = 0; g < GROUPS; g++) {
             pgk_real one, two;
             if (kind == PGK_BAND_RANGE) {
-                pgk_ranges(vector(data + high, g), vector(data + low, g), n, 1, &one, &two);
+                pgk_ranges(vector(it->now[PGK_H], g), vector(it->now[PGK_L], g), n, 1, &one, &two);
                 *vector(to, g) = one;
                 *vector(to + other, g) = two;
                 continue;
             }
-            pgk_window c = vector(data + close, g);
+            pgk_window c = vector(it->now[PGK_C], g);
             pgk_means(c, n, 1, &one);
             *vector(to, g) = one;
             if (kind == PGK_BAND_MEAN)
@@ -130,9 +136,7 @@ static void run_push_band(const struct pgk_push *p, uint32_t i)
 INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t band, step_fn *step,
                     uint32_t outputs, uint32_t words)
 {
-    const size_t *now = p->layout->now;
-    const size_t at[] = {now[PGK_H], now[PGK_L],       now[PGK_C],          now[PGK_V],
-                         now[PGK_P], now[op->derived], now[op->derived + 1]};
+    const size_t derived = p->layout->now[op->derived], derived_too = p->layout->now[op->derived + 1];
     const uint32_t tiles = p->tiles;
     const size_t row_words = (size_t)(p->units.words + 1) * PGK_TILE;
     double *to[PGK_OUTPUTS];
@@ -146,12 +150,12 @@ INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t 
             pgk_real out[PGK_OUTPUTS];
             union pgk_word s[PGK_WORDS_MAX];
             const struct pgk_row row = {
-                .h = vector(data + at[PGK_H], g),
-                .l = vector(data + at[PGK_L], g),
-                .c = vector(data + at[PGK_C], g),
-                .v = vector(data + at[PGK_V], g),
-                .p = vector(data + at[PGK_P], g),
-                .derived = {vector(data + at[5], g), vector(data + at[6], g)},
+                .h = vector(it->now[PGK_H], g),
+                .l = vector(it->now[PGK_L], g),
+                .c = vector(it->now[PGK_C], g),
+                .v = vector(it->now[PGK_V], g),
+                .p = vector(it->now[PGK_P], g),
+                .derived = {vector(data + derived, g), vector(data + derived_too, g)},
                 .band = {vector(bands + (size_t)t * PGK_TILE, g),
                          vector(bands + (size_t)(PGK_PUSH + t) * PGK_TILE, g)},
                 .session = {*vector_int(it->session[0], g), *vector_int(it->session[1], g)},
@@ -208,40 +212,44 @@ static void push_store(const struct pgk_push *p)
     }
 }
 
-INLINE void shift_lines(const struct pgk_push_tile *it, double *to, uint32_t past, bool whole)
+INLINE void shift_lines(const struct pgk_push_tile *it, double *to, size_t lines, bool whole)
 {
-    _Pragma("GCC unroll 4") for (uint32_t i = 0; i < past; i++, to += PGK_TILE) for (uint32_t g = 0;
-                                                                                     g < GROUPS; g++) *
-        vector(to, g) =
-        whole ? *vector(to + PGK_TILE, g) : pgk_sel(pushed(it, g), *vector(to + PGK_TILE, g), *vector(to, g));
-}
-
-/* Of lanes that got one, the new row is the latest of their past. */
-static void push_shift(const struct pgk_push *p)
-{
-    const struct pgk_layout *layout = p->layout;
-    const uint32_t tiles = p->tiles, fields = layout->plan->fields;
-    for (uint32_t f = 0; f < fields; f++) {
-        const uint32_t past = layout->past[f];
-        const size_t first = layout->now[f] - (size_t)past * PGK_TILE;
-        for (uint32_t t = 0; past > 0 && t < tiles; t++) {
-            const struct pgk_push_tile *it = p->tile[t];
-            double *to = it->tile->data + first;
-            if (it->whole)
-                shift_lines(it, to, past, true);
-            else
-                shift_lines(it, to, past, false);
+    _Pragma("GCC unroll 8") for (size_t i = 1; i < lines; i++, to += PGK_TILE)
+    {
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            pgk_real next = *vector(to + PGK_TILE, g);
+            *vector(to, g) = whole ? next : pgk_sel(pushed(it, g), next, *vector(to, g));
         }
     }
 }
 
-static inline void push_ask(const struct pgk_push *p, uint32_t stage, uint32_t stages)
+/* Of lanes that got one, the new row is the latest of their past: see pgk_tile_shift. */
+static void push_shift(const struct pgk_push *p)
 {
-    const size_t lines = p->layout->size / PGD_LINE;
-    const size_t from = lines * stage / stages * PGD_LINE, to = lines * (stage + 1) / stages * PGD_LINE;
-    for (uint32_t t = 0; t < p->asked; t++)
-        for (size_t at = from; at < to; at += PGD_LINE)
-            __builtin_prefetch(p->next[t] + at, 1);
+    const size_t first = p->layout->first, lines = p->layout->lines;
+    const uint32_t tiles = p->tiles;
+    for (uint32_t t = 0; t < tiles; t++) {
+        const struct pgk_push_tile *it = p->tile[t];
+        if (it->whole)
+            shift_lines(it, it->tile->data + first, lines, true);
+        else
+            shift_lines(it, it->tile->data + first, lines, false);
+    }
+}
+
+#define ASK 8u /* lines of a tile that are asked for in one go */
+
+/* Asks for the next lines of the tiles that come next: not for so many at a time that the processor waits. */
+INLINE size_t push_ask(const struct pgk_push *p, size_t at, size_t end)
+{
+    if (at >= end)
+        return at;
+    for (uint32_t t = 0; t < p->asked; t++) {
+        const uint8_t *line = (const uint8_t *)p->next[t] + at;
+        _Pragma("GCC unroll 8") for (uint32_t i = 0; i < ASK; i++)
+            __builtin_prefetch(line + (size_t)i * PGD_LINE, 1);
+    }
+    return at + (size_t)ASK * PGD_LINE;
 }
 
 static void push(const struct pgk_push *p)
@@ -251,17 +259,17 @@ static void push(const struct pgk_push *p)
 #include "indicators.def"
     };
     const struct pgk_layout *layout = p->layout;
-    uint32_t stage = 0, stages = layout->bands + layout->plan->ops + 1;
-    for (uint32_t i = 0; i < layout->bands; i++) {
+    const struct pgk_plan *plan = layout->plan;
+    size_t at = offsetof(struct pgk_tile, row);
+    const size_t end =
+        offsetof(struct pgk_tile, data) + layout->first * sizeof(double) + layout->lines * PGD_LINE;
+    for (uint32_t i = layout->bands; i-- > 0; at = push_ask(p, at, end))
         run_push_band(p, i);
-        push_ask(p, stage++, stages);
-    }
-    for (uint32_t i = 0; i < layout->plan->ops; i++) {
-        run[layout->plan->op[i].id](p, &layout->plan->op[i], layout->band_of[i]);
-        push_ask(p, stage++, stages);
-    }
+    for (uint32_t i = 0; i < plan->ops; i++, at = push_ask(p, at, end))
+        run[plan->op[i].id](p, &plan->op[i], layout->band_of[i]);
+    while (at < end)
+        at = push_ask(p, at, end);
     push_shift(p);
-    push_ask(p, stage++, stages);
     push_store(p);
 }
 

@@ -62,9 +62,16 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
             reach_back(ret->past, &plan->op[i]);
         add_bands(ret, i);
     }
-    for (uint32_t f = 0; f < plan->fields; f++) {
-        ret->now[f] = at + (size_t)ret->past[f] * PGK_TILE;
-        at = ret->now[f] + (size_t)room * PGK_TILE;
+    ret->first = at;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t f = 0; f < plan->fields; f++) {
+            if ((ret->past[f] == 0) != (pass == 1))
+                continue;
+            ret->now[f] = at + (size_t)ret->past[f] * PGK_TILE;
+            at = ret->now[f] + (size_t)room * PGK_TILE;
+        }
+        if (pass == 0)
+            ret->lines = (at - ret->first) / PGK_TILE;
     }
     /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
     ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
@@ -92,13 +99,12 @@ void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint3
     }
 }
 
+/* All fields in one go: what comes into the place of a field's new row nobody reads. */
 void pgk_tile_shift(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane)
 {
-    for (uint32_t f = 0; f < layout->plan->fields; f++) {
-        double *to = tile->data + layout->now[f] - (size_t)layout->past[f] * PGK_TILE + lane;
-        for (uint32_t i = 0; i < layout->past[f]; i++, to += PGK_TILE)
-            *to = to[PGK_TILE];
-    }
+    double *to = tile->data + layout->first + lane;
+    for (size_t i = 1; i < layout->lines; i++, to += PGK_TILE)
+        *to = to[PGK_TILE];
 }
 
 void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,

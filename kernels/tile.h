@@ -28,6 +28,8 @@ struct pgk_layout {
     uint32_t room;                 /* rows that can be stepped before the past is moved back to the front */
     uint32_t past[PGK_FIELDS_MAX]; /* rows of each field before the next one that are kept */
     size_t now[PGK_FIELDS_MAX];    /* in doubles: its first row behind them */
+    size_t first;                  /* in doubles: where the fields begin */
+    size_t lines;                  /* of those that have a past, rows that are stepped included */
     size_t size;                   /* bytes of a tile, a multiple of 64 */
     uint32_t bands;
     uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
@@ -35,15 +37,15 @@ struct pgk_layout {
 };
 
 struct pgk_tile {
-    uint64_t row[PGK_TILE];    /* row of the series that is stepped next */
+    uint64_t at; /* rows of the room that are taken */
+    uint64_t reserved[7];
     uint64_t origin[PGK_TILE]; /* row at which the recurrences began */
     uint64_t held[PGK_TILE];   /* rows before `row` that are here, at most the window's; 0: nothing is */
+    uint64_t row[PGK_TILE];    /* row of the series that is stepped next */
     int64_t from[PGK_TILE];    /* the session keys below are those of bars that start from here ... */
     int64_t until[PGK_TILE];   /* ... to here */
     int64_t key[2][PGK_TILE];
-    uint64_t at; /* rows of the room that are taken */
-    uint64_t reserved[7];
-    double data[]; /* words, then fields */
+    double data[]; /* words, then fields, those that have a past first */
 };
 
 /* Room for one row: lanes are stepped a row at a time, and less of their past is needed than where one begins
