@@ -57,7 +57,7 @@ static const char usage[] =
     "  --indicators LIST  sma_20,macd,...; default engine.indicators of the configuration\n"
     "  --csv, --json      CSV (default), or JSON, one object a line\n"
     "  --cluster NAME     asset class of symbols without a prefix (default stocks)\n"
-    "  --engine NAME      auto, cpu or cuda (default engine.kind of the configuration)\n"
+    "  --engine NAME      auto (default: the CPU), cpu or cuda\n"
     "  --config FILE      the daemon's configuration (default " CONFIG_DEFAULT ", if it is there)\n"
     "  --cache DIR        the cache's place (default cache.directory of the configuration)\n"
     "  --quiet            neither progress nor a last line\n"

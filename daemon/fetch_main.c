@@ -248,10 +248,12 @@ static int open_rest(struct run *run)
     return r < 0 ? r : rest_new(&run->rest, &run->loop, run->http, c, run->secret, &hooks);
 }
 
+/* What the configuration says is for many symbols at once; one history at a time is the CPU's. */
 static enum pgk_kind engine_kind(const struct run *run)
 {
-    enum pgk_kind kind = PGK_AUTO; /* both names were looked at as they were read */
-    (void)pgk_kind_named(run->args.engine ? run->args.engine : run->config->engine.kind, &kind);
+    enum pgk_kind kind = PGK_AUTO;
+    if (run->args.engine)
+        (void)pgk_kind_named(run->args.engine, &kind);
     return kind;
 }
 
