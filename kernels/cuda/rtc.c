@@ -125,20 +125,19 @@ static int load(struct pgk_rtc **ret, const char *path, int driver_version, char
 /* Tries in order; a reason better than "not found" is kept. */
 int pgk_rtc_load(struct pgk_rtc **ret, const char *path, int driver_version, char *why, size_t why_size)
 {
-    static const char *const variables[] = {"", "CUDA_HOME", "CUDA_PATH"};
+    const char *const bases[] = {"", getenv("CUDA_HOME"), getenv("CUDA_PATH"), "/usr/local/cuda"};
     static const char *const folders[] = {"lib64", "lib"};
     static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
     if (path)
         return load(ret, path, driver_version, why, why_size);
     int best = pgk_why(-ENOENT, why, why_size,
                        "no NVRTC (libnvrtc.so.13, libnvrtc.so.12 and libnvrtc.so not found)");
-    for (size_t v = 0; v < 3; v++) {
-        const char *base = v == 0 ? "" : getenv(variables[v]);
-        for (size_t f = 0; base && f < (v == 0 ? 1 : 2); f++)
+    for (size_t b = 0; b < sizeof bases / sizeof *bases; b++)
+        for (size_t f = 0; bases[b] && f < (b == 0 ? 1 : 2); f++)
             for (size_t n = 0; n < 3; n++) {
                 char full[PATH_MAX], text[512];
-                int length = v == 0 ? snprintf(full, sizeof full, "%s", names[n])
-                                    : snprintf(full, sizeof full, "%s/%s/%s", base, folders[f], names[n]);
+                int length = b == 0 ? snprintf(full, sizeof full, "%s", names[n])
+                                    : snprintf(full, sizeof full, "%s/%s/%s", bases[b], folders[f], names[n]);
                 if (length >= (int)sizeof full)
                     continue;
                 int r = load(ret, full, driver_version, text, sizeof text);
@@ -147,7 +146,6 @@ int pgk_rtc_load(struct pgk_rtc **ret, const char *path, int driver_version, cha
                 if (best == -ENOENT && r != -ENOENT)
                     best = pgk_why(r, why, why_size, "%s", text);
             }
-    }
     return best;
 }
 

@@ -13,10 +13,10 @@ struct pgk_cache;
 struct pgk_rtc;
 
 /* Loads NVRTC: the library at `path`, or the first that can be used of libnvrtc.so.13, .12 and libnvrtc.so
- * where the dynamic linker looks, then below $CUDA_HOME and $CUDA_PATH (lib64, lib). One that is of a later
- * major version than the driver (`driver_version` as in struct pgk_driver; 0: any) is passed over: what it
- * makes the driver may not load. -ENOENT none; -ELIBBAD it cannot be loaded or lacks a call; -ENOTSUP too
- * new; one line in `why`. The library stays loaded until the process ends. */
+ * where the dynamic linker looks, then below $CUDA_HOME, $CUDA_PATH and /usr/local/cuda (lib64, lib). One
+ * that is of a later major version than the driver (`driver_version` as in struct pgk_driver; 0: any) is
+ * passed over: what it makes the driver may not load. -ENOENT none; -ELIBBAD it cannot be loaded or lacks a
+ * call; -ENOTSUP too new; one line in `why`. The library stays loaded until the process ends. */
 int pgk_rtc_load(struct pgk_rtc **ret, const char *path, int driver_version, char *why,
                  size_t why_size) PGK_WARN_UNUSED;
 void pgk_rtc_free(struct pgk_rtc *rtc);

@@ -12,6 +12,9 @@
 #include <unistd.h>
 
 #include "cuda/driver.h"
+#include "cuda/fuse.h"
+#include "cuda/gpu.h"
+#include "cuda/rtc.h"
 #include "cuda/text.h"
 #include "fake/fake.h"
 #include "kernels/engine.h"
@@ -79,14 +82,44 @@ static void kernels_are_kept(void **state)
     assert_int_equal(system(command), 0);
 }
 
-int main(void)
+/* NVIDIA's own compiler, where there is one, takes the text of a plan. */
+static void nvrtc_takes_the_text(void **state)
 {
+    (void)state;
+    struct pgk_rtc *rtc;
+    struct pgk_plan *plan;
+    struct pgk_rtc_image image;
+    struct pgk_gpu_plan layout;
+    char text[2000] = "";
+    if (pgk_rtc_load(&rtc, NULL, 0, text, sizeof text) != 0)
+        skip();
+    assert_int_equal(pgk_plan_new(&plan, NULL, 0, text, sizeof text), 0);
+    pgk_fuse_plan(&layout, plan, PGK_GPU_AHEAD);
+    char *source = pgk_fuse_text(plan, &layout);
+    const struct pgk_rtc_source what = {.name = "fused.cu", .text = source, .arch = 90};
+    if (pgk_rtc_compile(rtc, NULL, &what, &image, text, sizeof text) != 0)
+        fail_msg("%s", text);
+    assert_string_equal(text, "");
+    assert_true(!image.ptx && image.size > 10000 && memcmp(image.data, "\177ELF", 4) == 0);
+    pgk_rtc_image_free(&image);
+    pgk_plan_free(plan);
+    pgk_rtc_free(rtc);
+    free(source);
+}
+
+static int load_stand_ins(void **state)
+{
+    (void)state;
     fake = fake_cuda(fake_path("libcuda.so.1"));
     compiler = fake_nvrtc(fake_path("libnvrtc.so.13"));
-    if (fake == NULL || compiler == NULL) {
-        fprintf(stderr, "the stand-ins are not there\n");
-        return 1;
-    }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(kernels_are_kept)};
+    return fake != NULL && compiler != NULL ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nvrtc_takes_the_text), /* first: a stand-in that is loaded goes by the same name */
+        cmocka_unit_test_setup(kernels_are_kept, load_stand_ins),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/* Finding NVRTC, compiling, keeping; with a stand-in for it, and with the real one where there is one. */
+/* Finding NVRTC, compiling, keeping; with a stand-in for it (test_cuda_image has the real one). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
