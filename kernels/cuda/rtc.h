@@ -44,10 +44,10 @@ struct pgk_rtc_image {
 };
 
 /* Compiles, or takes from `cache` (NULL: none) what the same NVRTC made of the same bytes, options and
- * architecture. Takes 0.1 to a few seconds when it compiles: not for a thread that others wait for. -ENOTSUP:
- * the device is older than what this NVRTC compiles for; -EINVAL: the compiler refused the source; `log`
- * holds its messages (cut, 0-terminated), or the reason in a line. A cache that
- * cannot be written is no failure: the image is there, and `log`, else empty then, says so. */
+ * architecture. Takes under a second for a usual plan when it compiles, up to a quarter of a minute for 127
+ * columns. -ENOTSUP: the device is older than what this NVRTC compiles for; -EINVAL: the compiler refused the
+ * source; `log` holds its messages (cut, 0-terminated), or the reason in a line. A cache that cannot be
+ * written is no failure: the image is there, and `log`, else empty then, says so. */
 int pgk_rtc_compile(struct pgk_rtc *rtc, struct pgk_cache *cache, const struct pgk_rtc_source *source,
                     struct pgk_rtc_image *ret, char *log, size_t log_size) PGK_WARN_UNUSED;
 void pgk_rtc_image_free(struct pgk_rtc_image *image);
