@@ -138,7 +138,7 @@ struct pgk_change {
  * - While rows published before are being rewritten series.recompute says from where; after a crash
  *   pgk_engine_recover finds it.
  * - A bar that the main thread revises during the call is seen through its rev word: the series is left at
- * that row (done_end), its tag not that of the bar, and taken up when the revision is reported.
+ * that row, its tag not that of the bar, and taken up when the revision is reported.
  * - Rows that have left the ring, also during the call, are skipped. A row whose window reaches behind the
  *   oldest row held gets NaN there; recurrences that no checkpoint precedes begin afresh at the oldest row
  * held.
