@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "cuda/text.h"
 #include "fake/fake.h"
 #include "kernels/engine.h"
+#include "reference/reference.h"
+#include "reference/segment.h"
 
 static const struct fake_cuda *fake;
 static const struct fake_nvrtc *compiler;
@@ -107,6 +110,59 @@ static void nvrtc_takes_the_text(void **state)
     free(source);
 }
 
+/* As many columns as there can be, on a GPU with little shared memory: fewer rows at a time, the same bits;
+ * with too little it is not used. */
+static void wide_plans(void **state)
+{
+    (void)state;
+    enum { rows = 300 };
+    static char text[PGK_COLUMNS_MAX][16];
+    static struct pgd_bar bars[rows];
+    const char *names[PGK_COLUMNS_MAX];
+    char why[256];
+    struct pgk_plan *plan;
+    struct pgk_engine *engine;
+    struct ref_segment segment, fresh;
+    struct ref_market market;
+    struct pgk_engine_options options = {.kind = PGK_CUDA,
+                                         .cuda_driver = fake_path("libcuda.so.1"),
+                                         .cuda_rtc = fake_path("libnvrtc.so.13"),
+                                         .cache = "/dev/null",
+                                         .cuda_tasks = 1};
+    for (unsigned i = 0; i < PGK_COLUMNS_MAX; i++) {
+        snprintf(text[i], sizeof text[i], i % 2 == 0 ? "sma_%u" : "ema_%u", i + 1);
+        names[i] = text[i];
+    }
+    assert_int_equal(pgk_plan_new(&plan, names, PGK_COLUMNS_MAX, why, sizeof why), 0);
+    (void)fake->reset();
+    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 49152);
+    assert_int_equal(pgk_engine_new(&engine, plan, &options, why, sizeof why), -ENOTSUP);
+    assert_string_equal(why, "cuda: Fake GPU 0: 127 columns do not fit its shared memory");
+    fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 65536);
+    assert_int_equal(pgk_engine_new(&engine, plan, &options, why, sizeof why), 0);
+    ref_segment_init(&segment, plan, 1, rows + 1, 16, true);
+    ref_open(&segment, 0, PGD_SESSION_US);
+    ref_market_init(&market, 7, 100);
+    assert_int_equal(pgk_engine_bind(engine, segment.base, &segment.geo), 0);
+    for (uint64_t i = 0, end = 0; i < rows; i++) {
+        ref_market_next(&market, &bars[i]);
+        (void)ref_append(&segment, 0, &bars[i]);
+        if (i < 200)
+            continue; /* swept in one go, then pushed */
+        struct pgk_change change = {.from = end, .end = i + 1};
+        assert_int_equal(pgk_engine_compute(engine, 0, &change, 1), 0);
+        end = i + 1;
+    }
+    assert_int_equal(pgk_engine_kind(engine), PGK_CUDA);
+    assert_true(fake->launched("pgk_sweep") > 0 && fake->launched("pgk_push") > 0);
+    ref_stream(&fresh, plan, bars, rows, rows + 1, PGD_SESSION_US);
+    assert_int_equal(ref_difference(&segment, &fresh), rows);
+    pgk_engine_free(engine);
+    ref_segment_fini(&segment);
+    ref_segment_fini(&fresh);
+    pgk_plan_free(plan);
+}
+
 static int load_stand_ins(void **state)
 {
     (void)state;
@@ -120,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nvrtc_takes_the_text), /* first: a stand-in that is loaded goes by the same name */
         cmocka_unit_test_setup(kernels_are_kept, load_stand_ins),
+        cmocka_unit_test_setup(wide_plans, load_stand_ins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
