@@ -10,7 +10,8 @@
 #include "push.h"
 #include "shm/atomic.h"
 
-#define SHARE_TILES 64u /* fewer are not worth waking a thread for */
+#define HUGE        ((size_t)2 << 20) /* a mapping of whole large pages begins on one */
+#define SHARE_TILES 64u               /* fewer are not worth waking a thread for */
 #define SHARE_ROWS  4096u
 #define PAST_BYTES  (UINT64_C(8) << 20) /* units that are more than this leave the caches anyway */
 
@@ -64,7 +65,9 @@ int pgk_cpu_bind(struct pgk_cpu *cpu, struct pgk_cpu_segment *ret, void *base,
                  const struct pgd_bars_geometry *geo)
 {
     size_t tiles = (geo->series_max + PGK_TILE - 1) / PGK_TILE;
-    struct pgk_cpu_segment segment = {.base = base, .geo = *geo, .tiles_bytes = tiles * cpu->hot.size};
+    size_t bytes = tiles * cpu->hot.size;
+    bytes = bytes < HUGE ? bytes : (bytes + HUGE - 1) / HUGE * HUGE;
+    struct pgk_cpu_segment segment = {.base = base, .geo = *geo, .tiles_bytes = bytes};
     segment.hot = aligned_alloc(64, tiles * sizeof *segment.hot);
     segment.listed = calloc(tiles, sizeof *segment.listed);
     void *map = mmap(NULL, segment.tiles_bytes, PROT_READ | PROT_WRITE,

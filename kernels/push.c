@@ -116,49 +116,60 @@ static void ask_checkpoint(const struct pgk_call *call, uint32_t s, uint64_t row
         __builtin_prefetch(slot + at, 1);
 }
 
+#define INLINE static inline __attribute__((always_inline))
+
 /* Works out where the rows of a tile lie, which is all over the segment, and asks for them. Nothing of them
  * is read: whatever is read is waited for. */
-static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
-                uint32_t number)
+INLINE void aim_lanes(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
+                      uint32_t number, bool whole)
 {
     const struct pgk_cpu_segment *segment = call->segment;
     const struct pgd_bars_geometry *geo = &segment->geo;
     const struct pgk_hot *hot = &segment->hot[number];
-    const uint32_t lanes = hot->lanes;
-    const size_t first = (size_t)number * PGK_TILE, bytes = (geo->columns + 1) * sizeof(double);
+    const size_t first = (size_t)number * PGK_TILE, bytes = geo->unit_size;
     const size_t bar_stride = geo->bar_stride, unit_stride = geo->unit_stride, stride = geo->rows_stride;
     const size_t head_stride = geo->series_stride;
+    const uint32_t lanes = hot->lanes;
     uint8_t *bars = (uint8_t *)segment->base + geo->bar_offset + first * stride;
     uint8_t *units = (uint8_t *)segment->base + geo->unit_offset + first * stride;
     uint8_t *head = (uint8_t *)segment->base + geo->series_offset + first * head_stride;
     it->tile = pgk_hot_tile(call->cpu, segment, number);
-    it->whole = lanes == 0xff;
+    it->whole = whole;
     it->head = head;
     it->head_stride = head_stride;
     it->capacity = geo->capacity;
     for (uint32_t l = 0; l < PGK_TILE; l++, bars += stride, units += stride, head += head_stride) {
-        const uint8_t *bar = bars + hot->slot[l] * bar_stride;
-        uint8_t *unit = units + hot->slot[l] * unit_stride;
-        it->gets[l] = -1;
-        it->by[l] = 1;
-        it->bar[l] = bar;
-        it->unit[l] = unit;
-        if (!(lanes >> l & 1)) {
-            it->gets[l] = 0;
-            it->by[l] = 0;
+        const bool gets = whole || (lanes >> l & 1);
+        it->gets[l] = gets ? -1 : 0;
+        it->by[l] = gets ? 1 : 0;
+        if (!gets) {
             it->bar[l] = (const uint8_t *)&pgk_no_bar;
             it->unit[l] = pusher->block.idle;
             continue;
         }
+        const uint8_t *bar = bars + hot->slot[l] * bar_stride;
+        uint8_t *unit = units + hot->slot[l] * unit_stride;
+        it->bar[l] = bar;
+        it->unit[l] = unit;
         __builtin_prefetch(bar);
         __builtin_prefetch(unit, 1);
-        for (size_t at = PGD_LINE; at < bytes; at += PGD_LINE)
+        __builtin_prefetch(unit + PGD_LINE, 1);
+        for (size_t at = (size_t)2 * PGD_LINE; at < bytes; at += PGD_LINE)
             __builtin_prefetch(unit + at, 1);
         __builtin_prefetch(head);
         __builtin_prefetch(head + offsetof(struct pgd_series, computed), 1);
         if (hot->ahead[l] == 1)
             ask_checkpoint(call, number * PGK_TILE + l, hot->row[l] + 1);
     }
+}
+
+static void aim(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
+                uint32_t number)
+{
+    if (call->segment->hot[number].lanes == 0xff)
+        aim_lanes(call, pusher, it, number, true);
+    else
+        aim_lanes(call, pusher, it, number, false);
 }
 
 /* True when every lane that gets a row is past its seeds. */
@@ -184,9 +195,31 @@ static void report(struct pgk_call *call, const struct pgk_push_tile *it, const 
     shm_store64_release(it->head + l * it->head_stride + offsetof(struct pgd_series, computed), row + 1);
 }
 
-/* Eight lanes' numbers, however many instructions they take. */
-typedef uint64_t lanes64 __attribute__((vector_size(PGK_TILE * sizeof(uint64_t)), may_alias));
-typedef uint32_t lanes32 __attribute__((vector_size(PGK_TILE * sizeof(uint32_t)), may_alias));
+/* As many lanes' numbers as the least of vectors takes. */
+typedef uint64_t few64 __attribute__((vector_size(16), may_alias));
+typedef uint32_t few32 __attribute__((vector_size(16), may_alias));
+
+/* A row on. True when a checkpoint of some lane is due; those have 0 in `ahead` then. */
+static bool count_rows(struct pgk_hot *hot, struct pgk_tile *tile, const struct pgk_push_tile *it,
+                       uint32_t capacity)
+{
+    few32 due = {0};
+    for (uint32_t l = 0; l < PGK_TILE; l += 2) {
+        few64 gets = *(const few64 *)&it->gets[l];
+        *(few64 *)&hot->row[l] -= gets;
+        *(few64 *)&tile->row[l] -= gets;
+    }
+    for (uint32_t l = 0; l < PGK_TILE; l += 4) {
+        few32 by = *(const few32 *)&it->by[l], *slot = (few32 *)&hot->slot[l],
+              *ahead = (few32 *)&hot->ahead[l];
+        *slot += by;
+        *slot &= (few32)(*slot != capacity);
+        *ahead -= by;
+        due |= (few32)(*ahead == 0) & by;
+    }
+    few64 any = (few64)due;
+    return (any[0] | any[1]) != 0;
+}
 
 static void did_tile(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it,
                      uint32_t number)
@@ -201,20 +234,10 @@ static void did_tile(struct pgk_call *call, struct pgk_pusher *pusher, struct pg
             if (it->gets[l] != 0)
                 report(call, it, hot, l);
     }
-    lanes32 *slot = (lanes32 *)hot->slot, *ahead = (lanes32 *)hot->ahead;
-    const lanes32 by = *(const lanes32 *)it->by;
-    const lanes32 due = (lanes32)(*ahead == 1) & by;
-    uint64_t any[PGK_TILE / 2];
-    *(lanes64 *)hot->row -= *(const lanes64 *)it->gets;
-    *(lanes64 *)tile->row -= *(const lanes64 *)it->gets;
-    *slot += by;
-    *slot &= (lanes32)(*slot != (uint32_t)call->segment->geo.capacity);
-    *ahead -= by;
-    memcpy(any, &due, sizeof any);
-    if ((any[0] | any[1] | any[2] | any[3]) == 0)
+    if (!count_rows(hot, tile, it, (uint32_t)call->segment->geo.capacity))
         return;
     for (uint32_t l = 0; l < PGK_TILE; l++)
-        if (due[l] != 0)
+        if (it->gets[l] != 0 && hot->ahead[l] == 0)
             save_lane(call, pusher, tile, number * PGK_TILE + l);
 }
 

@@ -99,34 +99,46 @@ INLINE void push_band(const struct pgk_push *p, uint32_t i, uint32_t n, enum pgk
         const struct pgk_push_tile *it = p->tile[t];
         double *to = push_band_at(p, i, t);
         for (uint32_t g = 0; g < GROUPS; g++) {
+            pgk_window c = vector(it->now[PGK_C], g), h = vector(it->now[PGK_H], g),
+                       l = vector(it->now[PGK_L], g);
             pgk_real one, two;
-            if (kind == PGK_BAND_RANGE) {
-                pgk_ranges(vector(it->now[PGK_H], g), vector(it->now[PGK_L], g), n, 1, &one, &two);
+            if (kind == PGK_BAND_MEAN) {
+                pgk_means(c, n, 1, &one);
+                *vector(to, g) = one;
+            } else if (kind == PGK_BAND_SIGMA) {
+                one = *vector(to, g);
+                pgk_sigmas(c, n, 1, &one, &two);
+                *vector(to + other, g) = two;
+            } else {
+                pgk_ranges(h, l, n, 1, &one, &two);
                 *vector(to, g) = one;
                 *vector(to + other, g) = two;
-                continue;
             }
-            pgk_window c = vector(it->now[PGK_C], g);
-            pgk_means(c, n, 1, &one);
-            *vector(to, g) = one;
-            if (kind == PGK_BAND_MEAN)
-                continue;
-            pgk_sigmas(c, n, 1, &one, &two);
-            *vector(to + other, g) = two;
         }
     }
 }
 
-static void run_push_band(const struct pgk_push *p, uint32_t i)
+/* What does not wait for anything. */
+static void push_band_first(const struct pgk_push *p, uint32_t i)
 {
     const struct pgk_band *band = &p->layout->band[i];
     if (band->kind == PGK_BAND_RANGE && band->n == 14)
         push_band(p, i, 14, PGK_BAND_RANGE);
     else if (band->kind == PGK_BAND_RANGE)
         push_band(p, i, band->n, PGK_BAND_RANGE);
-    else if (band->kind == PGK_BAND_MEAN)
-        push_band(p, i, band->n, PGK_BAND_MEAN);
     else if (band->n == 20)
+        push_band(p, i, 20, PGK_BAND_MEAN);
+    else
+        push_band(p, i, band->n, PGK_BAND_MEAN);
+}
+
+/* And what waits for a mean: later, so that nothing else waits behind it. */
+static void push_band_second(const struct pgk_push *p, uint32_t i)
+{
+    const struct pgk_band *band = &p->layout->band[i];
+    if (band->kind != PGK_BAND_SIGMA)
+        return;
+    if (band->n == 20)
         push_band(p, i, 20, PGK_BAND_SIGMA);
     else
         push_band(p, i, band->n, PGK_BAND_SIGMA);
@@ -174,19 +186,21 @@ INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t 
     }
 }
 
-#define PUSH_WITH_PERIODS(a, b_, c, step, outputs)                                                           \
+#define PUSH_WITH_PERIODS(a, b_, c, step, outputs, words)                                                    \
     do {                                                                                                     \
         struct pgk_op fixed = *op;                                                                           \
         fixed.n[0] = (a), fixed.n[1] = (b_), fixed.n[2] = (c);                                               \
-        push_op(p, &fixed, band, step, outputs, 0);                                                          \
+        push_op(p, &fixed, band, step, outputs, words);                                                      \
     } while (0)
 #define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, unit, window, words, ...)              \
     static void push_##id(const struct pgk_push *p, const struct pgk_op *op, uint32_t band)                  \
     {                                                                                                        \
         if ((words) == 0 && op->n[0] == 20)                                                                  \
-            PUSH_WITH_PERIODS(20, op->n[1], op->n[2], pgk_##step##_step, OUTPUTS columns);                   \
+            PUSH_WITH_PERIODS(20, op->n[1], op->n[2], pgk_##step##_step, OUTPUTS columns, words);            \
         else if ((words) == 0 && op->n[0] == 14 && op->n[1] == 3 && op->n[2] == 3)                           \
-            PUSH_WITH_PERIODS(14, 3, 3, pgk_##step##_step, OUTPUTS columns);                                 \
+            PUSH_WITH_PERIODS(14, 3, 3, pgk_##step##_step, OUTPUTS columns, words);                          \
+        else if ((words) > 0 && op->n[0] == 0)                                                               \
+            PUSH_WITH_PERIODS(0, 0, 0, pgk_##step##_step, OUTPUTS columns, words);                           \
         else                                                                                                 \
             push_op(p, op, band, pgk_##step##_step, OUTPUTS columns, words);                                 \
     }
@@ -263,8 +277,10 @@ static void push(const struct pgk_push *p)
     size_t at = offsetof(struct pgk_tile, row);
     const size_t end =
         offsetof(struct pgk_tile, data) + layout->first * sizeof(double) + layout->lines * PGD_LINE;
-    for (uint32_t i = layout->bands; i-- > 0; at = push_ask(p, at, end))
-        run_push_band(p, i);
+    for (uint32_t i = 0; i < layout->bands; i++, at = push_ask(p, at, end))
+        push_band_first(p, i);
+    for (uint32_t i = 0; i < layout->bands; i++)
+        push_band_second(p, i);
     for (uint32_t i = 0; i < plan->ops; i++, at = push_ask(p, at, end))
         run[plan->op[i].id](p, &plan->op[i], layout->band_of[i]);
     while (at < end)
