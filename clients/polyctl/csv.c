@@ -89,6 +89,8 @@ int csv_header(struct csv *ret, const char *line, const char *end, char reason[C
     struct csv csv = {0};
     unsigned seen = 0;
     end = line_end(line, end);
+    if (end - line >= 2 && memcmp(line, "\x1f\x8b", 2) == 0)
+        return refuse(reason, "gzip: zcat FILE | polyctl compute -");
     if (end - line >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
         line += 3;
     for (const char *at = line;; at++) {
@@ -111,8 +113,9 @@ int csv_header(struct csv *ret, const char *line, const char *end, char reason[C
     }
     for (unsigned i = CSV_T; i <= CSV_C; i++)
         if (!(seen >> i & 1u))
-            return refuse(reason, "no column %s: the first line names the columns, such as t,o,h,l,c,v,vw",
-                          names[i]);
+            return refuse(
+                reason, "no column %s: the first line names the columns, with commas, such as t,o,h,l,c,v,vw",
+                names[i]);
     *ret = csv;
     return 0;
 }

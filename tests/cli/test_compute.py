@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """polyctl compute: bytes, revisions, bad lines, exit codes; no daemon, no bus."""
 import csv
+import gzip
 import io
 import json
 import os
@@ -178,7 +179,8 @@ def mistakes():
             ("t,o,h,l,c\n", ["--indicators", "rsi14"], 2, "did you mean rsi_14?"),
             ("t,o,h,l,c\n", ["--indicators", ","], 2, "none given"), ("t,o,h,l,c\n", ["--engine", "gpu"], 2, "no such engine"),
             ("t,o,h,l,c\n", ["--session", "eu"], 2, "no such session"), ("t,o,h,l,c\n", ["more"], 2, "one file at a time"),
-            ("x" * 2000000, [], 1, "line 1: longer than")):
+            (gzip.compress(b"t,o,h,l,c\n"), [], 1, "line 1: gzip: zcat FILE | polyctl compute -"),
+            ("t;o;h;l;c\n", [], 1, "names the columns, with commas"), ("x" * 2000000, [], 1, "line 1: longer than")):
         code, out, err = compute(text, *words)
         assert code == want and reason in err and err.startswith("polyctl: ") and out == "", (text[:20], words, code, err)
     code, out, err = compute("", name="/nonexistent/bars.csv")
