@@ -245,7 +245,7 @@ check-run:
 	@echo '== unit and property tests (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label asan: $(patsubst $(B)/%,$(O)/asan/%,$(TEST_BIN))
 	@echo '== the engine over the fake GPU (address, undefined)'
-	@TEST_ENGINE=cuda TEST_CUDA_RTC=$(if $(GENERAL),,$(O)/asan/tests/fake/libnvrtc.so.13) TEST_CUDA_DRIVER=$(O)/asan/tests/fake/libcuda.so.1 $(RUN) -j 2 --timeout 300 --label fake-gpu: \
+	@TEST_ENGINE=cuda TEST_CUDA_STAY_US=2000 TEST_CUDA_RTC=$(if $(GENERAL),,$(O)/asan/tests/fake/libnvrtc.so.13) TEST_CUDA_DRIVER=$(O)/asan/tests/fake/libcuda.so.1 $(RUN) -j 2 --timeout 300 --label fake-gpu: \
 	  $(patsubst %,$(O)/asan/tests/%,$(ENGINE_TESTS))
 	@echo '== fuzz corpora (address, undefined)'
 	@$(RUN) -j 2 --timeout 300 --label corpus: $(foreach f,$(FUZZ_SRC),$(patsubst %.c,$(O)/asan/%,$(f))::tests/fuzz/corpus/$(patsubst tests/fuzz/fuzz_%.c,%,$(f)))
@@ -269,7 +269,8 @@ ENGINE_TESTS := unit/test_indicators unit/test_values unit/test_engine unit/test
 check-gpu:
 	@$(MAKE) --no-print-directory -s -j2 V=release tests $(O)/release/tests/bench/bench_gpu
 	@rm -f $(TALLY)-gpu
-	@TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: $(patsubst %,$(O)/release/tests/%,$(ENGINE_TESTS))
+	@TEST_ENGINE=cuda $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu-launched: $(patsubst %,$(O)/release/tests/%,$(ENGINE_TESTS))
+	@TEST_ENGINE=cuda TEST_CUDA_STAY_US=20000 $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: $(patsubst %,$(O)/release/tests/%,$(ENGINE_TESTS))
 	@ROUNDS=8 $(O)/release/tests/bench/bench_gpu
 	@! command -v compute-sanitizer >/dev/null || $(PYTHON) tests/run --tally $(TALLY)-gpu --timeout 900 --label gpu: \
 	  $(foreach t,memcheck racecheck,compute-sanitizer::--tool::$(t)::--error-exitcode::1::$(O)/release/tests/bench/bench_gpu::small)

@@ -337,7 +337,7 @@ static int open_engine(struct app *app)
     if (pgk_plan_new(&app->plan, (const char *const *)c->engine.indicators, c->engine.indicators_count, err,
                      sizeof err) < 0)
         return failed(APP_CONFIG, LOG_CONFIG, err);
-    struct pgk_engine_options options = {.threads = c->engine.threads};
+    struct pgk_engine_options options = {.threads = c->engine.threads, .gpu_stay_us = c->engine.gpu_stay_us};
     if (!pgk_kind_named(c->engine.kind, &options.kind))
         return failed(APP_CONFIG, LOG_CONFIG, "engine.kind");
     if (pgk_engine_new(&app->engine, app->plan, &options, app->engine_why, sizeof app->engine_why) < 0)

@@ -96,7 +96,8 @@ struct config_engine {
     char *kind;        /* auto, cpu, cuda */
     char **indicators; /* empty: the default set */
     unsigned indicators_count;
-    uint32_t threads; /* of the CPU engine */
+    uint32_t threads;     /* of the CPU engine */
+    uint32_t gpu_stay_us; /* that some threads of a GPU wait for the next small push */
 };
 
 struct config_control {

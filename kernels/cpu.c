@@ -255,7 +255,7 @@ void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struc
                      size_t count)
 {
     struct pgk_call call = {.cpu = cpu, .segment = segment, .changes = changes, .count = count};
-    cpu->gen++;
+    cpu->gen = (cpu->gen + 1) % PGK_GEN_CPU;
     do {
         call.round = ++cpu->round;
         sort_changes(&call);

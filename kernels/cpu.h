@@ -10,7 +10,8 @@
 struct pgk_pool;
 struct pgk_cpu_thread;
 
-#define PGK_COLD UINT64_MAX
+#define PGK_COLD    UINT64_MAX
+#define PGK_GEN_CPU 0x8000u
 
 /* What is known of the series of a hot tile without a look at it. */
 struct pgk_hot {
@@ -40,7 +41,8 @@ struct pgk_cpu {
     struct pgk_layout hot;
     const struct pgk_simd *simd;
     uint64_t round;
-    uint16_t gen; /* of the units that this call writes */
+    uint16_t
+        gen; /* of the units that this call writes; below PGK_GEN_CPU, others are a GPU's: cuda/world.h */
     uint32_t threads;
     struct pgk_cpu_thread *thread;
     struct pgk_pool *pool; /* NULL: one thread */

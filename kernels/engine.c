@@ -66,7 +66,8 @@ static int new_cuda(struct pgk_engine *engine, const struct pgk_engine_options *
                                     .rtc = options->cuda_rtc,
                                     .cache = options->cache,
                                     .sweep_tasks = options->cuda_tasks,
-                                    .timeout_ns = options->cuda_timeout_ms * UINT64_C(1000000)};
+                                    .timeout_ns = options->cuda_timeout_ms * UINT64_C(1000000),
+                                    .stay_ns = options->gpu_stay_us * UINT64_C(1000)};
     return pgk_cuda_new(&engine->cuda, &engine->cpu.plan, &cuda, text, text_size);
 }
 

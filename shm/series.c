@@ -281,6 +281,7 @@ uint64_t pgd_bars_append(struct pgd_bars *bars, uint32_t series, const struct pg
     shm_copy_in(row, words, BAR_WORDS - 1);
     shm_store64(row + BAR_WORDS - 1, meta_of(2, bar));
     shm_store64_release(&s->head, head + 1);
+    shm_hand_on(row);
     return head;
 }
 

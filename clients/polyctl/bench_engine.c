@@ -80,7 +80,7 @@ static int world_init(struct world *w, struct bench *bench, enum pgk_kind kind, 
                       uint32_t series, uint32_t rows, uint32_t capacity, char why[ENGINE_WHY_SIZE])
 {
     const struct pgk_engine_options options = {
-        .kind = kind, .threads = bench->threads, .isa = isa, .cuda_tasks = 1};
+        .kind = kind, .threads = bench->threads, .isa = isa, .cuda_tasks = 1, .gpu_stay_us = 20000};
     uint32_t least = pgk_plan_capacity(bench->plan);
     *w = (struct world){.bench = bench, .kind = kind};
     int rc = pgk_engine_new(&w->engine, bench->plan, &options, why, ENGINE_WHY_SIZE);

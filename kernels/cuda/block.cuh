@@ -34,6 +34,17 @@ enum pgk_indicator {
 };
 enum pgk_field { PGK_H, PGK_L, PGK_C, PGK_V, PGK_P, PGK_BAR_FIELDS };
 
+/* What a plan says of itself: constants in a kernel made for it. */
+#ifdef PGK_FUSED_PLAN
+struct pgk_fused_plan {
+    uint32_t ops, columns, words, fields, window, sessions, unit_words, state_words;
+};
+static constexpr struct pgk_fused_plan pgk_fused = PGK_FUSED_PLAN;
+#define PGK_OF(plan, what) ((void)(plan), pgk_fused.what)
+#else
+#define PGK_OF(plan, what) ((plan)->what)
+#endif
+
 #define PGK_GPU_ROWS   8u
 #define PGK_GPU_PAD    (PGK_GPU_LANES + 1) /* lanes lie apart so that 16 words of one do not share a bank */
 #define PGK_LINE_WORDS 8u
@@ -61,10 +72,11 @@ struct pgk_block {
     uint64_t computed[PGK_GPU_LANES];
     uint64_t changed[PGK_GPU_LANES];
     uint64_t seal[PGK_GPU_LANES];
-    uint32_t rows_of[PGK_GPU_LANES]; /* in: rows wanted; out: rows that were had */
-    uint32_t watch[PGK_GPU_LANES];   /* look whether rows have left while they were read */
-    uint32_t step[PGK_GPU_LANES];    /* 0: only the past is being put in place */
-    uint32_t derive[PGK_GPU_LANES];  /* step what ops derive over the past first */
+    uint64_t word[PGK_GPU_WORDS][PGK_GPU_LANES]; /* the first of the states' words, while they are at hand */
+    uint32_t rows_of[PGK_GPU_LANES];             /* in: rows wanted; out: rows that were had */
+    uint32_t watch[PGK_GPU_LANES];               /* look whether rows have left while they were read */
+    uint32_t step[PGK_GPU_LANES];                /* 0: only the past is being put in place */
+    uint32_t derive[PGK_GPU_LANES];              /* step what ops derive over the past first */
     uint32_t outcome[PGK_GPU_LANES];
     int32_t key[2][PGK_GPU_ROWS][PGK_GPU_LANES];
     uint32_t rev[PGK_GPU_ROWS][PGK_GPU_LANES];
@@ -99,7 +111,7 @@ PGK_DEV double *pgk_line_word(const struct pgk_block *b, uint32_t r, uint32_t wo
 PGK_DEV double *pgk_out_word(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t r,
                              uint32_t word, uint32_t lane)
 {
-    return b->outs + ((size_t)r * plan->unit_words + word) * PGK_GPU_PAD + lane;
+    return b->outs + ((size_t)r * PGK_OF(plan, unit_words) + word) * PGK_GPU_PAD + lane;
 }
 
 PGK_DEV uint64_t *pgk_state_word(const struct pgk_block *b, uint32_t lane, uint32_t word)
@@ -181,6 +193,8 @@ PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t st
 {
     struct pgk_ring ret;
     ret.at = (uint32_t)row;
+    ret.known = false;
+    ret.newest = 0;
 #ifdef PGK_FUSED_RINGS
 #define PGK_FUSED_RING(i, begin, last)                                                                       \
     case i:                                                                                                  \
@@ -198,39 +212,79 @@ PGK_DEV struct pgk_ring pgk_ring_of(const struct pgk_gpu_plan *plan, uint64_t st
     return ret;
 }
 
-PGK_DEV void pgk_fill_rings(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane,
-                            uint32_t r)
+/* What a ring of bars gets of a row. */
+PGK_DEV double pgk_field_of(const struct pgk_block *b, uint32_t field, uint32_t lane, uint32_t r)
 {
     double h = *pgk_line_word(b, r, 2, lane), l = *pgk_line_word(b, r, 3, lane),
            c = *pgk_line_word(b, r, 4, lane);
-    double vw = *pgk_line_word(b, r, 6, lane);
-    uint64_t row = b->row[lane] + r, state = b->state[lane];
-    pgk_ring_put(pgk_ring_of(plan, state, PGK_H, row), h);
-    pgk_ring_put(pgk_ring_of(plan, state, PGK_L, row), l);
-    pgk_ring_put(pgk_ring_of(plan, state, PGK_C, row), c);
-    pgk_ring_put(pgk_ring_of(plan, state, PGK_V, row), *pgk_line_word(b, r, 5, lane));
-    pgk_ring_put(pgk_ring_of(plan, state, PGK_P, row), pgk_volume_price(h, l, c, vw));
+    switch (field) {
+    case PGK_H:
+        return h;
+    case PGK_L:
+        return l;
+    case PGK_C:
+        return c;
+    case PGK_V:
+        return *pgk_line_word(b, r, 5, lane);
+    default:
+        return pgk_volume_price(h, l, c, *pgk_line_word(b, r, 6, lane));
+    }
+}
+
+PGK_DEV void pgk_fill_ring(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t field,
+                           uint32_t lane, uint32_t r)
+{
+    struct pgk_ring ring = pgk_ring_of(plan, b->state[lane], field, b->row[lane] + r);
+    pgk_ring_put(&ring, pgk_field_of(b, field, lane, r));
+}
+
+PGK_DEV void pgk_fill_rings(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane,
+                            uint32_t r)
+{
+    PGK_UNROLL
+    for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
+        pgk_fill_ring(b, plan, f, lane, r);
 }
 
 PGK_DEV void pgk_place_lane(struct pgk_block *b, uint32_t lane)
 {
-    int64_t from = (int64_t)*pgk_state_word(b, lane, PGK_GPU_FROM),
-            until = (int64_t)*pgk_state_word(b, lane, PGK_GPU_UNTIL);
-    uint64_t keys = *pgk_state_word(b, lane, PGK_GPU_KEY);
+    int64_t from = (int64_t)b->word[PGK_GPU_FROM][lane], until = (int64_t)b->word[PGK_GPU_UNTIL][lane];
+    uint64_t keys = b->word[PGK_GPU_KEY][lane];
     for (uint32_t r = 0; r < b->rows_of[lane]; r++) {
         int64_t start = (int64_t)pgk_double_bits(*pgk_line_word(b, r, 0, lane));
         if (start < from || start >= until) {
-            struct pgk_span span = pgk_span(start, *pgk_state_word(b, lane, PGK_GPU_UTC) != 0);
+            struct pgk_span span = pgk_span(start, b->word[PGK_GPU_UTC][lane] != 0);
             from = span.from;
             until = span.until;
             keys = (uint64_t)(uint32_t)span.key[1] << 32 | (uint32_t)span.key[0];
-            *pgk_state_word(b, lane, PGK_GPU_FROM) = (uint64_t)from;
-            *pgk_state_word(b, lane, PGK_GPU_UNTIL) = (uint64_t)until;
-            *pgk_state_word(b, lane, PGK_GPU_KEY) = keys;
+            b->word[PGK_GPU_FROM][lane] = (uint64_t)from;
+            b->word[PGK_GPU_UNTIL][lane] = (uint64_t)until;
+            b->word[PGK_GPU_KEY][lane] = keys;
         }
         b->key[0][r][lane] = (int32_t)(uint32_t)keys;
         b->key[1][r][lane] = (int32_t)(uint32_t)(keys >> 32);
     }
+}
+
+/* The first words of the states of lanes that are stepped, a word a thread. */
+PGK_DEV void pgk_get_words(struct pgk_block *b)
+{
+    PGK_EACH(b, t)
+    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_GPU_WORDS; i += b->threads)
+        if (b->step[i % PGK_GPU_LANES])
+            b->word[i / PGK_GPU_LANES][i % PGK_GPU_LANES] =
+                *pgk_state_word(b, i % PGK_GPU_LANES, i / PGK_GPU_LANES);
+    PGK_MEET
+}
+
+PGK_DEV void pgk_put_words(struct pgk_block *b, uint32_t lanes)
+{
+    PGK_EACH(b, t)
+    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_GPU_WORDS; i += b->threads)
+        if ((lanes >> i % PGK_GPU_LANES & 1) != 0)
+            *pgk_state_word(b, i % PGK_GPU_LANES, i / PGK_GPU_LANES) =
+                b->word[i / PGK_GPU_LANES][i % PGK_GPU_LANES];
+    PGK_MEET
 }
 
 PGK_DEV void pgk_read_rows(struct pgk_block *b, const struct pgk_gpu_segment *seg,
@@ -248,7 +302,7 @@ PGK_DEV void pgk_read_rows(struct pgk_block *b, const struct pgk_gpu_segment *se
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows; i += b->threads)
         if (i / PGK_GPU_LANES < b->rows_of[i % PGK_GPU_LANES])
             pgk_fill_rings(b, plan, i % PGK_GPU_LANES, i / PGK_GPU_LANES);
-    if (plan->sessions && t < PGK_GPU_LANES && b->step[t])
+    if (PGK_OF(plan, sessions) && t < PGK_GPU_LANES && b->step[t])
         pgk_place_lane(b, t);
     PGK_MEET
 }
@@ -272,8 +326,8 @@ PGK_DEV struct pgk_row pgk_row_at(const struct pgk_block *b, const struct pgk_gp
     ret.p = pgk_ring_of(plan, state, PGK_P, row);
     ret.derived[0] = pgk_ring_of(plan, state, op->derived, row);
     ret.derived[1] = pgk_ring_of(plan, state, op->derived + 1, row);
-    ret.held = (double)((int64_t)*pgk_state_word(b, lane, PGK_GPU_HELD) + 1 + r);
-    ret.age = (double)((int64_t)(row - *pgk_state_word(b, lane, PGK_GPU_ORIGIN)) + 1);
+    ret.held = (double)((int64_t)b->word[PGK_GPU_HELD][lane] + 1 + r);
+    ret.age = (double)((int64_t)(row - b->word[PGK_GPU_ORIGIN][lane]) + 1);
     ret.session[0] = r >= 0 ? b->key[0][r][lane] : PGK_NO_SESSION;
     ret.session[1] = r >= 0 ? b->key[1][r][lane] : PGK_NO_SESSION;
     ret.steady = false;
@@ -343,7 +397,7 @@ PGK_DEV void pgk_step_rows(struct pgk_block *b, const struct pgk_gpu_plan *plan)
     PGK_EACH(b, t)
     uint32_t lane = t % PGK_GPU_LANES, warps = b->threads / PGK_GPU_LANES;
     if (b->step[lane])
-        for (uint32_t i = t / PGK_GPU_LANES; i < plan->ops; i += warps)
+        for (uint32_t i = t / PGK_GPU_LANES; i < PGK_OF(plan, ops); i += warps)
             pgk_step_op(plan, b, i, lane);
     PGK_MEET
 }
@@ -372,7 +426,7 @@ PGK_DEV uint64_t pgk_tag_of(const struct pgk_block *b, uint32_t lane, uint32_t r
 PGK_DEV void pgk_mark_units(struct pgk_block *b, const struct pgk_gpu_segment *seg,
                             const struct pgk_gpu_plan *plan)
 {
-    uint32_t words = plan->columns + 1;
+    uint32_t words = PGK_OF(plan, columns) + 1;
     PGK_EACH(b, t)
     for (uint32_t i = t; i < PGK_GPU_LANES * b->rows; i += b->threads) {
         uint32_t lane = i % PGK_GPU_LANES, r = i / PGK_GPU_LANES;
@@ -406,22 +460,30 @@ PGK_DEV void pgk_mark_units(struct pgk_block *b, const struct pgk_gpu_segment *s
     PGK_MEET
 }
 
-/* Units, a word a thread: 16 neighbours write 128 bytes. Rows that have no unit yet get theirs at once: no
- * reader looks before the host has counted the row as computed. */
+/* Word `word` of a unit. */
+PGK_DEV uint64_t pgk_unit_word(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane,
+                               uint32_t r, uint32_t word)
+{
+    if (word == 0)
+        return pgk_tag_of(b, lane, r, b->row[lane] + r < b->computed[lane]);
+    return word <= PGK_OF(plan, columns) ? pgk_double_bits(*pgk_out_word(b, plan, r, word, lane)) : 0;
+}
+
+/* Units, two words a thread: eight neighbours write 128 bytes. Rows that have no unit yet get theirs at once:
+ * no reader looks before the host has counted the row as computed. */
 PGK_DEV void pgk_write_units(struct pgk_block *b, const struct pgk_gpu_segment *seg,
                              const struct pgk_gpu_plan *plan)
 {
-    uint32_t words = plan->unit_words;
+    const uint32_t pairs = PGK_OF(plan, unit_words) / 2;
     PGK_EACH(b, t)
-    for (uint32_t i = t; i < PGK_GPU_LANES * b->rows * words; i += b->threads) {
-        uint32_t word = i % words, r = i / words % b->rows, lane = i / words / b->rows;
+    const uint32_t rows = b->rows, threads = b->threads;
+    for (uint32_t i = t; i < PGK_GPU_LANES * rows * pairs; i += threads) {
+        uint32_t word = i % pairs * 2, r = rows == 1 ? 0 : i / pairs % rows,
+                 lane = rows == 1 ? i / pairs : i / pairs / rows;
         if (!pgk_written(b, lane, r) || (b->careful && (b->unit_of[r][lane] & PGK_UNIT_WRITE) == 0))
             continue;
-        uint32_t busy = b->row[lane] + r < b->computed[lane];
-        uint64_t x = word == 0               ? pgk_tag_of(b, lane, r, busy)
-                     : word <= plan->columns ? pgk_double_bits(*pgk_out_word(b, plan, r, word, lane))
-                                             : 0;
-        pgk_sys_store(pgk_unit_at(b, seg, lane, r) + word * 8, x);
+        pgk_sys_store2(pgk_unit_at(b, seg, lane, r) + word * 8, pgk_unit_word(b, plan, lane, r, word),
+                       pgk_unit_word(b, plan, lane, r, word + 1));
     }
     PGK_MEET
 }
@@ -448,12 +510,11 @@ PGK_DEV void pgk_move_on(struct pgk_block *b, const struct pgk_gpu_segment *seg,
 {
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES && b->rows_of[t] > 0) {
-        uint64_t held = *pgk_state_word(b, t, PGK_GPU_HELD) + b->rows_of[t];
+        uint64_t held = b->word[PGK_GPU_HELD][t] + b->rows_of[t];
         b->slot[t] = pgk_slot_at(b, seg, t, b->rows_of[t]);
         b->row[t] += b->rows_of[t];
-        *pgk_state_word(b, t, PGK_GPU_ROW) = b->row[t];
-        *pgk_state_word(b, t, PGK_GPU_SLOT) = b->slot[t];
-        *pgk_state_word(b, t, PGK_GPU_HELD) = held < plan->window - 1 ? held : plan->window - 1;
+        b->word[PGK_GPU_ROW][t] = b->row[t];
+        b->word[PGK_GPU_HELD][t] = held < PGK_OF(plan, window) - 1 ? held : PGK_OF(plan, window) - 1;
         if (b->step[t])
             b->derive[t] = 0;
     }
@@ -488,8 +549,8 @@ PGK_DEV bool pgk_point_due(const struct pgk_gpu_segment *seg, uint32_t series, u
 
 PGK_DEV uint64_t pgk_seal_of(const struct pgk_block *b, const struct pgk_gpu_plan *plan, uint32_t lane)
 {
-    uint64_t seal = pgk_seal_begin(b->row[lane], *pgk_state_word(b, lane, PGK_GPU_ORIGIN));
-    for (uint32_t i = 0; i < plan->words; i++)
+    uint64_t seal = pgk_seal_begin(b->row[lane], b->word[PGK_GPU_ORIGIN][lane]);
+    for (uint32_t i = 0; i < PGK_OF(plan, words); i++)
         seal = pgk_seal_mix(seal, *pgk_state_word(b, lane, PGK_GPU_WORDS + i));
     return pgk_seal_end(seal);
 }
@@ -499,7 +560,7 @@ PGK_DEV uint64_t pgk_seal_of(const struct pgk_block *b, const struct pgk_gpu_pla
 PGK_DEV void pgk_write_points(struct pgk_block *b, const struct pgk_gpu_segment *seg,
                               const struct pgk_gpu_plan *plan, const uint32_t *series, uint32_t due)
 {
-    uint32_t words = plan->words + 2;
+    uint32_t words = PGK_OF(plan, words) + 2;
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES && (due >> t & 1) != 0)
         b->seal[t] = pgk_seal_of(b, plan, t);
@@ -510,7 +571,7 @@ PGK_DEV void pgk_write_points(struct pgk_block *b, const struct pgk_gpu_segment 
         if ((due >> lane & 1) != 0)
             pgk_sys_store(pgk_point_at(b, seg, series[lane], lane) + word * 8,
                           word == 0   ? b->seal[lane]
-                          : word == 1 ? *pgk_state_word(b, lane, PGK_GPU_ORIGIN)
+                          : word == 1 ? b->word[PGK_GPU_ORIGIN][lane]
                                       : *pgk_state_word(b, lane, PGK_GPU_WORDS + word - 2));
     }
     PGK_MEET

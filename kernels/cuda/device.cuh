@@ -7,10 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A ring of one field's values, seen from a row; they lie PGK_RING_STRIDE doubles apart. */
+/* A ring of one field's values, seen from a row; they lie PGK_RING_STRIDE doubles apart. What was put is read
+ * from here again, not from memory. */
 #define PGK_RING_STRIDE 32u
 struct pgk_ring {
     double *p;
+    double newest;
+    bool known; /* `newest` is that of the row */
     uint32_t at;
     uint32_t mask;
 };
@@ -49,9 +52,14 @@ PGK_DEV void pgk_sys_store(uint64_t address, uint64_t x)
 {
     asm volatile("st.relaxed.sys.global.u64 [%0], %1;" ::"l"(address), "l"(x) : "memory");
 }
+/* Two words next to each other; each is whole, in any order. */
+PGK_DEV void pgk_sys_store2(uint64_t address, uint64_t x, uint64_t y)
+{
+    asm volatile("st.relaxed.sys.global.v2.u64 [%0], {%1, %2};" ::"l"(address), "l"(x), "l"(y) : "memory");
+}
 PGK_DEV void pgk_sys_fence(void)
 {
-    __threadfence_system();
+    asm volatile("fence.acq_rel.sys;" ::: "memory");
 }
 PGK_DEV uint64_t pgk_gpu_load_acquire(const uint64_t *p)
 {
@@ -72,6 +80,19 @@ PGK_DEV uint32_t pgk_ones(uint32_t x)
     return (uint32_t)__popc((int)x);
 }
 PGK_DEV void pgk_answered(void) {}
+PGK_DEV void pgk_spin(void) {}
+/* Nanoseconds from some moment on. */
+PGK_DEV uint64_t pgk_clock(void)
+{
+    uint64_t ret;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ret));
+    return ret;
+}
+/* A word of shared memory that another thread may change. */
+PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
+{
+    return *(const volatile uint32_t *)p;
+}
 /* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
  * group. */
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
@@ -114,6 +135,11 @@ PGK_DEV void pgk_sys_store(uint64_t address, uint64_t x)
 {
     __atomic_store_n((uint64_t *)(uintptr_t)address, x, __ATOMIC_RELEASE);
 }
+PGK_DEV void pgk_sys_store2(uint64_t address, uint64_t x, uint64_t y)
+{
+    pgk_sys_store(address, x);
+    pgk_sys_store(address + 8, y);
+}
 PGK_DEV void pgk_sys_fence(void)
 {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -138,6 +164,18 @@ PGK_DEV void pgk_answered(void)
 {
     PGK_HOST_ANSWERED();
 }
+PGK_DEV void pgk_spin(void)
+{
+    PGK_HOST_SPIN();
+}
+PGK_DEV uint64_t pgk_clock(void)
+{
+    return PGK_HOST_CLOCK();
+}
+PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
+{
+    return *p;
+}
 PGK_DEV void pgk_async_load(double *to, uint64_t address)
 {
     union {
@@ -157,11 +195,14 @@ PGK_DEV void pgk_async_wait(bool later)
 
 PGK_DEV double pgk_ring_at(struct pgk_ring w, int64_t back)
 {
-    return w.p[(size_t)((w.at + (uint32_t)back) & w.mask) * PGK_RING_STRIDE];
+    return back == 0 && w.known ? w.newest
+                                : w.p[(size_t)((w.at + (uint32_t)back) & w.mask) * PGK_RING_STRIDE];
 }
-PGK_DEV void pgk_ring_put(struct pgk_ring w, double value)
+PGK_DEV void pgk_ring_put(struct pgk_ring *w, double value)
 {
-    w.p[(size_t)(w.at & w.mask) * PGK_RING_STRIDE] = value;
+    w->p[(size_t)(w->at & w->mask) * PGK_RING_STRIDE] = value;
+    w->newest = value;
+    w->known = true;
 }
 
 #endif

@@ -21,7 +21,8 @@ struct segment {
     void *base;
     struct pgd_bars_geometry geo;
     struct pgk_arena arena;
-    uint64_t *row;  /* of each series: the row its GPU is to step next, or UNKNOWN */
+    uint64_t *row;  /* of each series: the row its GPU is to step next, or UNKNOWN; ... */
+    uint32_t *slot; /* ... and where in the ring it lies */
     uint64_t *call; /* of each series: the last round that had a change of it */
 };
 
@@ -61,7 +62,8 @@ static int open_gpu(struct pgk_cuda *cuda, int ordinal, const struct pgk_cuda_op
         .cache = options->cache,
         .entries = PGD_SERIES_LIMIT,
         .gpu = {.timeout_ns = options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns,
-                .sweep_rows = options->sweep_rows}};
+                .sweep_rows = options->sweep_rows,
+                .stay_ns = options->stay_ns}};
     const char *kernels = NULL;
     int rc = pgk_driver_device(cuda->driver, ordinal, &info, why, why_size);
     if (rc != 0)
@@ -139,18 +141,24 @@ int pgk_cuda_new(struct pgk_cuda **ret, const struct pgk_plan *plan, const struc
     return 0;
 }
 
+static void free_arrays(struct segment *segment)
+{
+    free(segment->row);
+    free(segment->slot);
+    free(segment->call);
+}
+
 void pgk_cuda_free(struct pgk_cuda *cuda, bool lost)
 {
     if (cuda == NULL)
         return;
     for (int i = 0; !lost && i < cuda->gpus; i++)
-        lost |= pgk_gpu_current(&cuda->gpu[i]) != 0 || pgk_gpu_quiet(&cuda->gpu[i]) != 0;
+        lost |= pgk_gpu_current(&cuda->gpu[i]) != 0 || pgk_gpu_empty(&cuda->gpu[i]) != 0;
     for (int i = 0; lost && i < cuda->gpus; i++)
         pgk_gpu_stop(&cuda->gpu[i]);
     for (uint32_t i = 0; i < cuda->segments; i++) {
         pgk_arena_fini(&cuda->segment[i].arena, cuda->driver, lost);
-        free(cuda->segment[i].row);
-        free(cuda->segment[i].call);
+        free_arrays(&cuda->segment[i]);
     }
     for (int i = 0; i < cuda->gpus; i++) {
         pgk_gpu_close(&cuda->gpu[i], lost);
@@ -190,8 +198,9 @@ int pgk_cuda_bind(struct pgk_cuda *cuda, void *base, const struct pgd_bars_geome
     if (rc != 0)
         return rc;
     segment->row = calloc(geo->series_max, sizeof *segment->row);
+    segment->slot = calloc(geo->series_max, sizeof *segment->slot);
     segment->call = calloc(geo->series_max, sizeof *segment->call);
-    if (segment->row == NULL || segment->call == NULL)
+    if (segment->row == NULL || segment->slot == NULL || segment->call == NULL)
         rc = -ENOMEM;
     else
         memset(segment->row, 0xff, geo->series_max * sizeof *segment->row);
@@ -203,8 +212,7 @@ int pgk_cuda_bind(struct pgk_cuda *cuda, void *base, const struct pgd_bars_geome
     if (rc == 0)
         return (int)cuda->segments++;
     pgk_arena_fini(&segment->arena, cuda->driver, true);
-    free(segment->row);
-    free(segment->call);
+    free_arrays(segment);
     return rc;
 }
 
@@ -214,7 +222,14 @@ int pgk_cuda_extent(struct pgk_cuda *cuda, uint32_t number, uint32_t first, uint
     if (!cuda->register_memory || pgk_arena_ready(&segment->arena, first, count))
         return 0;
     unsigned result = 0;
-    int rc = pgk_gpu_current(&cuda->gpu[0]);
+    int rc = 0;
+    for (int g = cuda->gpus; rc == 0 && g-- > 0;) { /* the first is the current one in the end */
+        rc = pgk_gpu_current(&cuda->gpu[g]);
+        if (rc == 0)
+            rc = pgk_gpu_empty(&cuda->gpu[g]);
+        if (rc != 0)
+            return failed(cuda, &cuda->gpu[g], rc);
+    }
     if (rc == 0)
         rc = pgk_arena_extend(&segment->arena, cuda->driver, first, count, &result);
     if (rc != 0 && result != 0) {
@@ -270,7 +285,8 @@ static void sort_changes(struct call *call)
         }
         int g = gpu_of(cuda, change->series);
         struct share *share = &cuda->share[g];
-        cuda->gpu[g].entry[share->pushed_count] = change->series;
+        cuda->gpu[g].entry[share->pushed_count] =
+            PGK_GPU_ENTRY(change->series, call->number, call->segment->slot[change->series]);
         share->pushed[share->pushed_count++] = (uint32_t)i;
     }
 }
@@ -294,6 +310,8 @@ static void pushed(struct call *call, struct pgk_change *change)
     change->done_first = change->from;
     change->done_end = change->end;
     segment->row[change->series] = change->end;
+    if (++segment->slot[change->series] == segment->geo.capacity)
+        segment->slot[change->series] = 0;
     shm_store64_release(&head->computed, change->end);
 }
 
@@ -323,7 +341,7 @@ static int push(struct call *call)
             continue;
         rc = pgk_gpu_current(&cuda->gpu[g]);
         if (rc == 0)
-            rc = pgk_gpu_push_begin(&cuda->gpu[g], call->number, cuda->share[g].pushed_count);
+            rc = pgk_gpu_push_begin(&cuda->gpu[g], cuda->share[g].pushed_count);
         if (rc != 0)
             return failed(cuda, &cuda->gpu[g], rc);
     }
@@ -378,10 +396,11 @@ static bool hand_over(const struct call *call, struct pgk_gpu *gpu, struct pgk_t
 static void finish(struct call *call, struct pgk_task *task, enum pgk_outcome outcome)
 {
     struct pgk_change *change = task->change;
+    struct segment *segment = call->segment;
     pgk_task_close(task);
     change->reserved = PGK_CHANGE_DONE;
-    call->segment->row[change->series] =
-        outcome == PGK_REACHED && task->row == task->end ? task->end : UNKNOWN;
+    segment->row[change->series] = outcome == PGK_REACHED && task->row == task->end ? task->end : UNKNOWN;
+    segment->slot[change->series] = (uint32_t)(task->end % segment->geo.capacity);
 }
 
 static int begin_tasks(struct call *call, int g)
@@ -530,7 +549,7 @@ int pgk_cuda_compute(struct pgk_cuda *cuda, uint32_t number, struct pgk_change *
         cuda->round++;
         sort_changes(&call);
         rc = push(&call);
-        if (rc == 0 && call.sweeps > 0)
+        if (rc == 0 && call.sweeps + call.later > 0)
             rc = settle(cuda);
         if (rc == 0 && call.sweeps >= cuda->sweep_tasks)
             rc = sweep(&call);

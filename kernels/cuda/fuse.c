@@ -58,6 +58,9 @@ char *pgk_fuse_text(const struct pgk_plan *plan, const struct pgk_gpu_plan *layo
     FILE *f = open_memstream(&text, &size);
     if (f == NULL)
         return NULL;
+    fprintf(f, "#define PGK_FUSED_PLAN {%u, %u, %u, %u, %u, %u, %u, %u}\n", layout->ops, layout->columns,
+            layout->words, layout->fields, layout->window, layout->sessions, layout->unit_words,
+            layout->state_words);
     fprintf(f, "#define PGK_FUSED_OPS(X)");
     for (uint32_t i = 0; i < plan->ops; i++)
         print_op(f, i, &plan->op[i]);

@@ -31,6 +31,21 @@ extern "C" __global__ void __launch_bounds__(512)
     pgk_push_run(p, &push, plan, blockIdx.x, gridDim.x);
 }
 
+/* One block for each tile of mail. */
+extern "C" __global__ void __launch_bounds__(512)
+    pgk_stay(const __grid_constant__ struct pgk_gpu_push push,
+             const __grid_constant__ struct pgk_gpu_stay stay, const struct pgk_gpu_plan *plan)
+{
+    extern __shared__ double memory[];
+    struct pgk_pusher *p = (struct pgk_pusher *)memory;
+    if (threadIdx.x == 0) {
+        double *lines = memory + PGK_GPU_BLOCK_BYTES / 8;
+        pgk_begin(&p->block, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
+    }
+    __syncthreads();
+    pgk_stay_run(p, &push, &stay, plan, blockIdx.x);
+}
+
 extern "C" __global__ void __launch_bounds__(512)
     pgk_sweep(const __grid_constant__ struct pgk_gpu_segment seg, const struct pgk_gpu_plan *plan,
               uint64_t tasks, uint64_t count, uint32_t gen, uint32_t rows)
@@ -66,6 +81,6 @@ extern "C" __global__ void __launch_bounds__(512)
         for (uint64_t i = lane; i < n * unit_words; i += 32)
             pgk_sys_store(seg.units + s * seg.rows_stride + (first + i / unit_words) * seg.unit_stride +
                               i % unit_words * 8,
-                          sum);
+                          sum | 1);
     }
 }

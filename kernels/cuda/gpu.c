@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cuda/fuse.h"
+#include "cuda/stay.h"
 #include "shm/atomic.h"
 
 #define LANES_PAD    (PGK_GPU_LANES + 1)
@@ -19,7 +20,7 @@
 #define SWEEP_ROW_NS 10000u /* a row of one series takes far less, and ... */
 #define SWEEP_ALL_NS 200u   /* ... so does one of many, also over a slow bus */
 
-static int failed(struct pgk_gpu *gpu, unsigned result, const char *what)
+int pgk_gpu_failed(struct pgk_gpu *gpu, unsigned result, const char *what)
 {
     char text[120];
     int rc = pgk_driver_error(gpu->driver, result, text, sizeof text);
@@ -36,15 +37,7 @@ static int timed_out(struct pgk_gpu *gpu, const char *what, uint64_t after_ns)
     return -ETIMEDOUT;
 }
 
-/* Leaves the function with the error when a call of the driver fails. */
-#define TRY(gpu, what, call)                                                                                 \
-    do {                                                                                                     \
-        unsigned result_ = (gpu)->driver->call;                                                              \
-        if (result_ != 0)                                                                                    \
-            return failed(gpu, result_, what);                                                               \
-    } while (0)
-
-static int64_t now_ns(void)
+int64_t pgk_gpu_now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -55,7 +48,7 @@ static int64_t now_ns(void)
 
 int pgk_gpu_current(struct pgk_gpu *gpu)
 {
-    TRY(gpu, "context", ctx_set_current(gpu->context));
+    PGK_GPU_TRY(gpu, "context", ctx_set_current(gpu->context));
     return 0;
 }
 
@@ -85,36 +78,44 @@ static int set_shape(struct pgk_gpu *gpu)
                        gpu->plan.columns);
         return -ENOTSUP;
     }
-    TRY(gpu, "shared memory",
-        func_set_attribute(gpu->push, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                           (int)gpu->push_shared));
-    TRY(gpu, "shared memory",
-        func_set_attribute(gpu->sweep, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
-                           (int)gpu->sweep_shared));
+    PGK_GPU_TRY(gpu, "shared memory",
+                func_set_attribute(gpu->push, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                   (int)gpu->push_shared));
+    PGK_GPU_TRY(gpu, "shared memory",
+                func_set_attribute(gpu->sweep, PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
+                                   (int)gpu->sweep_shared));
     return 0;
 }
 
-/* Tiles that a push of `count` series is launched with: 2 to the power of this. */
-static uint32_t graph_of(uint32_t count)
+/* Which graph a push of so many tiles is: of 2^i blocks, or of as many as there are at most, where a block
+ * then has several tiles, one after the other. */
+static uint32_t graph_of(const struct pgk_gpu *gpu, uint32_t tiles)
 {
     uint32_t graph = 0;
-    while ((uint64_t)PGK_GPU_LANES << graph < count)
+    while (1u << graph < tiles && 1u << graph < gpu->blocks)
         graph++;
     return graph;
+}
+
+static uint32_t blocks_of(const struct pgk_gpu *gpu, uint32_t graph)
+{
+    return 1u << graph < gpu->blocks ? 1u << graph : gpu->blocks;
 }
 
 /* Done and each array begin on lines of their own: one side's stores do not share a line with the other's. */
 static int take_host_memory(struct pgk_gpu *gpu)
 {
-    size_t room = (size_t)PGK_GPU_LANES << graph_of(gpu->entries);
+    size_t room = (gpu->entries + PGK_GPU_LANES - 1) / PGK_GPU_LANES * PGK_GPU_LANES +
+                  gpu->blocks * (size_t)PGK_GPU_LANES;
     size_t entry = room * sizeof *gpu->entry, problem = room * sizeof *gpu->problem;
     size_t size = 2 * LINE + entry + problem + PGK_GPU_TASKS * sizeof *gpu->tasks;
-    TRY(gpu, "host memory",
+    PGK_GPU_TRY(
+        gpu, "host memory",
         mem_host_alloc(&gpu->host, size, PGK_CU_MEMHOSTALLOC_PORTABLE | PGK_CU_MEMHOSTALLOC_DEVICEMAP));
     memset(gpu->host, 0, size);
     uint8_t *at = gpu->host;
     gpu->done = (struct pgk_gpu_done *)(void *)at;
-    gpu->entry = (uint32_t *)(void *)(at + 2 * LINE);
+    gpu->entry = (uint64_t *)(void *)(at + 2 * LINE);
     gpu->problem = (uint64_t *)(void *)(at + 2 * LINE + entry);
     gpu->tasks = (struct pgk_gpu_task *)(void *)(at + 2 * LINE + entry + problem);
     return 0;
@@ -122,65 +123,83 @@ static int take_host_memory(struct pgk_gpu *gpu)
 
 static int take_memory(struct pgk_gpu *gpu)
 {
-    TRY(gpu, "stream", stream_create(&gpu->stream, PGK_CU_STREAM_NON_BLOCKING, 0));
-    TRY(gpu, "memory", mem_alloc(&gpu->device_plan, sizeof gpu->plan));
-    TRY(gpu, "memory", mem_alloc(&gpu->device_gate, sizeof(struct pgk_gpu_gate)));
-    TRY(gpu, "memory", mem_alloc(&gpu->device_segments, sizeof gpu->segments));
+    PGK_GPU_TRY(gpu, "stream", stream_create(&gpu->stream, PGK_CU_STREAM_NON_BLOCKING, 0));
+    PGK_GPU_TRY(gpu, "memory", mem_alloc(&gpu->device_plan, sizeof gpu->plan));
+    PGK_GPU_TRY(gpu, "memory", mem_alloc(&gpu->device_gate, sizeof(struct pgk_gpu_gate)));
     int rc = take_host_memory(gpu);
     if (rc != 0)
         return rc;
-    TRY(gpu, "memory", memset_d8_async(gpu->device_gate, 0, sizeof(struct pgk_gpu_gate), gpu->stream));
-    TRY(gpu, "copy", memcpy_htod_async(gpu->device_plan, &gpu->plan, sizeof gpu->plan, gpu->stream));
-    TRY(gpu, "copy", stream_synchronize(gpu->stream));
+    PGK_GPU_TRY(gpu, "memory",
+                memset_d8_async(gpu->device_gate, 0, sizeof(struct pgk_gpu_gate), gpu->stream));
+    PGK_GPU_TRY(gpu, "copy", memcpy_htod_async(gpu->device_plan, &gpu->plan, sizeof gpu->plan, gpu->stream));
+    PGK_GPU_TRY(gpu, "copy", stream_synchronize(gpu->stream));
     return 0;
 }
 
-/* A push of at most so many tiles. A graph is launched sooner than a kernel is. */
-static int make_graph(struct pgk_gpu *gpu, unsigned tiles, struct CUgraphExec_st **ret)
+void pgk_gpu_push_params(const struct pgk_gpu *gpu, struct pgk_gpu_push *ret)
 {
-    struct pgk_gpu_push push = {.entry = (uint64_t)(uintptr_t)gpu->entry,
-                                .done = (uint64_t)(uintptr_t)gpu->done,
-                                .problem = (uint64_t)(uintptr_t)gpu->problem,
-                                .segments = gpu->device_segments,
-                                .gate = gpu->device_gate};
-    void *params[] = {&push, &gpu->device_plan};
+    *ret = (struct pgk_gpu_push){.entry = (uint64_t)(uintptr_t)gpu->entry,
+                                 .done = (uint64_t)(uintptr_t)gpu->done,
+                                 .problem = (uint64_t)(uintptr_t)gpu->problem,
+                                 .gate = gpu->device_gate};
+    memcpy(ret->segment, gpu->segments, sizeof ret->segment);
+}
+
+/* A graph is launched sooner than a kernel is. */
+int pgk_gpu_graph(struct pgk_gpu *gpu, struct CUfunc_st *kernel, struct CUstream_st *stream, unsigned blocks,
+                  void **params, struct CUgraphExec_st **ret)
+{
     struct CUgraph_st *graph = NULL;
-    TRY(gpu, "graph", stream_begin_capture(gpu->stream, PGK_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
-    unsigned launched = gpu->driver->launch_kernel(gpu->push, tiles, 1, 1, gpu->threads, 1, 1,
-                                                   (unsigned)gpu->push_shared, gpu->stream, params, NULL);
-    unsigned captured = gpu->driver->stream_end_capture(gpu->stream, &graph);
+    PGK_GPU_TRY(gpu, "graph", stream_begin_capture(stream, PGK_CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+    unsigned launched = gpu->driver->launch_kernel(kernel, blocks, 1, 1, gpu->threads, 1, 1,
+                                                   (unsigned)gpu->push_shared, stream, params, NULL);
+    unsigned captured = gpu->driver->stream_end_capture(stream, &graph);
     unsigned made = launched != 0   ? launched
                     : captured != 0 ? captured
                                     : gpu->driver->graph_instantiate(ret, graph, 0);
-    if (graph != NULL)
-        (void)gpu->driver->graph_destroy(graph);
-    return made != 0 ? failed(gpu, made, "graph") : 0;
+    unsigned dropped = graph != NULL ? gpu->driver->graph_destroy(graph) : 0;
+    made = made != 0 ? made : dropped;
+    return made != 0 ? pgk_gpu_failed(gpu, made, "graph") : 0;
 }
 
+static void drop_graphs(struct pgk_gpu *gpu)
+{
+    for (uint32_t i = 0; i < PGK_GPU_GRAPHS; i++) {
+        if (gpu->pushes_of[i] != NULL)
+            (void)gpu->driver->graph_exec_destroy(gpu->pushes_of[i]);
+        gpu->pushes_of[i] = NULL;
+    }
+}
+
+/* They carry what there is of segments, so each of these has them made anew. */
 static int make_graphs(struct pgk_gpu *gpu)
 {
-    for (uint32_t i = 0; i <= graph_of(gpu->entries); i++) {
-        int rc = i < PGK_GPU_GRAPHS ? make_graph(gpu, 1u << i, &gpu->pushes_of[i]) : -E2BIG;
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+    struct pgk_gpu_push push;
+    void *params[] = {&push, &gpu->device_plan};
+    uint32_t last = graph_of(gpu, UINT32_MAX);
+    int rc = last < PGK_GPU_GRAPHS ? 0 : -E2BIG;
+    pgk_gpu_push_params(gpu, &push);
+    drop_graphs(gpu);
+    for (uint32_t i = 0; rc == 0 && i <= last; i++)
+        rc = pgk_gpu_graph(gpu, gpu->push, gpu->stream, blocks_of(gpu, i), params, &gpu->pushes_of[i]);
+    return rc != 0 ? rc : pgk_stay_prepare(gpu);
 }
 
 static int open_gpu(struct pgk_gpu *gpu, const void *image)
 {
-    TRY(gpu, "context", device_primary_ctx_retain(&gpu->context, gpu->info.device));
+    gpu->blocks = gpu->info.sms;
+    PGK_GPU_TRY(gpu, "context", device_primary_ctx_retain(&gpu->context, gpu->info.device));
     int rc = pgk_gpu_current(gpu);
     if (rc != 0)
         return rc;
-    TRY(gpu, "module", module_load_data(&gpu->module, image, 0, NULL, NULL));
-    TRY(gpu, "module", module_get_function(&gpu->push, gpu->module, "pgk_push"));
-    TRY(gpu, "module", module_get_function(&gpu->sweep, gpu->module, "pgk_sweep"));
-    TRY(gpu, "module", module_get_function(&gpu->floor, gpu->module, "pgk_floor"));
+    PGK_GPU_TRY(gpu, "module", module_load_data(&gpu->module, image, 0, NULL, NULL));
+    PGK_GPU_TRY(gpu, "module", module_get_function(&gpu->push, gpu->module, "pgk_push"));
+    PGK_GPU_TRY(gpu, "module", module_get_function(&gpu->sweep, gpu->module, "pgk_sweep"));
+    PGK_GPU_TRY(gpu, "module", module_get_function(&gpu->floor, gpu->module, "pgk_floor"));
     rc = set_shape(gpu);
     if (rc == 0)
         rc = take_memory(gpu);
-    return rc != 0 ? rc : make_graphs(gpu);
+    return rc != 0 ? rc : pgk_stay_open(gpu);
 }
 
 int pgk_gpu_open(struct pgk_gpu *gpu, const struct pgk_driver *driver, const struct pgk_driver_device *info,
@@ -203,15 +222,14 @@ static void free_all(struct pgk_gpu *gpu)
     for (uint32_t i = 0; i < PGK_GPU_SEGMENTS; i++)
         if (gpu->states[i] != 0)
             (void)driver->mem_free(gpu->states[i]);
-    const pgk_devptr memory[] = {gpu->device_plan, gpu->device_gate, gpu->device_segments};
+    const pgk_devptr memory[] = {gpu->device_plan, gpu->device_gate};
     for (size_t i = 0; i < sizeof memory / sizeof memory[0]; i++)
         if (memory[i] != 0)
             (void)driver->mem_free(memory[i]);
     if (gpu->host != NULL)
         (void)driver->mem_free_host(gpu->host);
-    for (uint32_t i = 0; i < PGK_GPU_GRAPHS; i++)
-        if (gpu->pushes_of[i] != NULL)
-            (void)driver->graph_exec_destroy(gpu->pushes_of[i]);
+    drop_graphs(gpu);
+    pgk_stay_close(gpu);
     if (gpu->stream != NULL)
         (void)driver->stream_destroy(gpu->stream);
     if (gpu->module != NULL)
@@ -222,7 +240,7 @@ void pgk_gpu_close(struct pgk_gpu *gpu, bool lost)
 {
     /* what a lost GPU held stays as it is, its context too: giving anything back may wait for it for ever */
     if (gpu->context != NULL && !lost) {
-        if (pgk_gpu_current(gpu) == 0 && pgk_gpu_quiet(gpu) == 0)
+        if (pgk_gpu_current(gpu) == 0 && pgk_gpu_empty(gpu) == 0)
             free_all(gpu);
         (void)gpu->driver->device_primary_ctx_release(gpu->info.device);
     }
@@ -236,11 +254,11 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
            size = tiles * PGK_GPU_LANES * gpu->plan.state_words * 8;
     int rc = pgk_gpu_current(gpu);
     if (rc == 0)
-        rc = pgk_gpu_quiet(gpu);
+        rc = pgk_gpu_empty(gpu);
     if (rc != 0)
         return rc;
-    TRY(gpu, "memory for the states", mem_alloc(&gpu->states[number], size));
-    TRY(gpu, "memory for the states", memset_d8_async(gpu->states[number], 0, size, gpu->stream));
+    PGK_GPU_TRY(gpu, "memory for the states", mem_alloc(&gpu->states[number], size));
+    PGK_GPU_TRY(gpu, "memory for the states", memset_d8_async(gpu->states[number], 0, size, gpu->stream));
     gpu->segments[number] = (struct pgk_gpu_segment){.bars = at + geo->bar_offset,
                                                      .units = at + geo->unit_offset,
                                                      .heads = at + geo->series_offset,
@@ -255,32 +273,51 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
                                                      .point_slots = geo->state_slots,
                                                      .point_every = geo->state_every,
                                                      .states = gpu->states[number]};
-    TRY(gpu, "copy",
-        memcpy_htod_async(gpu->device_segments + number * sizeof gpu->segments[0], &gpu->segments[number],
-                          sizeof gpu->segments[0], gpu->stream));
-    TRY(gpu, "copy", stream_synchronize(gpu->stream));
-    return 0;
+    PGK_GPU_TRY(gpu, "memory for the states", stream_synchronize(gpu->stream));
+    return make_graphs(gpu);
 }
 
 /* --------------------------------------------------------------------------------------------------- push */
 
-int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
+/* Lanes of the last tile that have no series, blocks that have no tile, and tiles that are not their block's
+ * last. */
+static void close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
 {
-    uint32_t graph = graph_of(count), all = segment << PGK_GPU_ENTRY_SEGMENT;
-    gpu->rang_ns = now_ns();
-    for (uint32_t i = 0; all != 0 && i < count; i++)
-        gpu->entry[i] |= all;
-    memset(&gpu->entry[count], 0xff, (((size_t)PGK_GPU_LANES << graph) - count) * sizeof *gpu->entry);
+    uint32_t tiles = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
+    for (uint32_t i = count; i < tiles * PGK_GPU_LANES; i++)
+        gpu->entry[i] = PGK_GPU_ENTRY_NONE;
+    for (uint32_t tile = tiles; tile < blocks; tile++)
+        gpu->entry[tile * PGK_GPU_LANES] = PGK_GPU_ENTRY_NONE;
+    for (uint32_t tile = 0; tile + blocks < tiles; tile++)
+        gpu->entry[tile * PGK_GPU_LANES] |= PGK_GPU_ENTRY_MORE;
+}
+
+static int launch_push(struct pgk_gpu *gpu, uint32_t count)
+{
+    uint32_t graph = graph_of(gpu, (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES);
+    close_entries(gpu, count, blocks_of(gpu, graph));
     gpu->busy = true;
-    TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
+    PGK_GPU_TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
     gpu->number++;
-    gpu->pushes++;
     return 0;
+}
+
+int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t count)
+{
+    bool staying = pgk_stay_fits(gpu, count);
+    gpu->rang_ns = pgk_gpu_now_ns();
+    int rc = gpu->busy && staying ? pgk_gpu_quiet(gpu) : 0; /* states of one are there before the other */
+    if (rc == 0 && gpu->staying && !staying)
+        rc = pgk_stay_settle(gpu);
+    if (rc != 0)
+        return rc;
+    gpu->staying = staying;
+    return staying ? pgk_stay_begin(gpu, count) : launch_push(gpu, count);
 }
 
 static void relax(uint32_t looks, int64_t since)
 {
-    if (looks % ASK_EVERY == 0 && now_ns() - since > SLEEP_AFTER) {
+    if (looks % ASK_EVERY == 0 && pgk_gpu_now_ns() - since > SLEEP_AFTER) {
         const struct timespec moment = {.tv_nsec = 20000};
         (void)nanosleep(&moment, NULL);
     }
@@ -291,49 +328,73 @@ static void relax(uint32_t looks, int64_t since)
 #endif
 }
 
+int pgk_gpu_still(struct pgk_gpu *gpu, struct CUstream_st *stream, const char *what, uint32_t looks,
+                  int64_t since)
+{
+    unsigned result = looks % ASK_EVERY == 0 ? gpu->driver->stream_query(stream) : 0;
+    if (result != 0 && pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
+        return pgk_gpu_failed(gpu, result, what);
+    if (looks % ASK_EVERY == 0 && pgk_gpu_now_ns() - since > (int64_t)gpu->options.timeout_ns)
+        return timed_out(gpu, what, gpu->options.timeout_ns);
+    relax(looks, since);
+    return 0;
+}
+
 int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu)
 {
-    int64_t since = now_ns();
+    int64_t since = pgk_gpu_now_ns();
+    if (gpu->staying)
+        return pgk_stay_wait(gpu);
     for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number; looks++) {
-        unsigned result = looks % ASK_EVERY == 0 ? gpu->driver->stream_query(gpu->stream) : 0;
-        if (result != 0 && pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
-            return failed(gpu, result, "push");
-        if (looks % ASK_EVERY == 0 && now_ns() - since > (int64_t)gpu->options.timeout_ns)
-            return timed_out(gpu, "push", gpu->options.timeout_ns);
-        relax(looks, since);
+        int rc = pgk_gpu_still(gpu, gpu->stream, "push", looks, since);
+        if (rc != 0)
+            return rc;
     }
     return (uint32_t)shm_load64(&gpu->done->pushed);
 }
 
-/* Until the stream has done everything. */
-static int wait_for_end(struct pgk_gpu *gpu, const char *what, uint64_t limit_ns)
+int pgk_gpu_wait_end(struct pgk_gpu *gpu, struct CUstream_st *stream, const char *what, uint64_t limit_ns)
 {
-    int64_t since = now_ns();
+    int64_t since = pgk_gpu_now_ns();
     for (;;) {
-        unsigned result = gpu->driver->stream_query(gpu->stream);
+        unsigned result = gpu->driver->stream_query(stream);
         if (result == 0)
-            break;
+            return 0;
         if (pgk_driver_fault(result) != PGK_FAULT_NOT_READY)
-            return failed(gpu, result, what);
-        if (now_ns() - since > (int64_t)limit_ns)
+            return pgk_gpu_failed(gpu, result, what);
+        if (pgk_gpu_now_ns() - since > (int64_t)limit_ns)
             return timed_out(gpu, what, limit_ns);
         relax(ASK_EVERY, since);
     }
-    gpu->busy = false;
-    return 0;
+}
+
+/* Until what was launched is done. */
+static int wait_for_launched(struct pgk_gpu *gpu, const char *what, uint64_t limit_ns)
+{
+    int rc = gpu->busy ? pgk_gpu_wait_end(gpu, gpu->stream, what, limit_ns) : 0;
+    gpu->busy &= rc != 0;
+    return rc;
 }
 
 int pgk_gpu_quiet(struct pgk_gpu *gpu)
 {
-    return gpu->busy ? wait_for_end(gpu, "push", gpu->options.timeout_ns) : 0;
+    int rc = wait_for_launched(gpu, "push", gpu->options.timeout_ns);
+    return rc != 0 ? rc : pgk_stay_settle(gpu);
 }
 
-void pgk_gpu_stop(struct pgk_gpu *gpu)
+int pgk_gpu_empty(struct pgk_gpu *gpu)
 {
-    int64_t since = now_ns();
-    while (gpu->busy && !gpu->hung && now_ns() - since < (int64_t)gpu->options.timeout_ns) {
+    int rc = wait_for_launched(gpu, "push", gpu->options.timeout_ns);
+    return rc != 0 ? rc : pgk_stay_leave(gpu);
+}
+
+/* Until a stream has done everything, or its GPU is dead, or too long. */
+static void wait_for_rest(struct pgk_gpu *gpu, struct CUstream_st *stream)
+{
+    int64_t since = pgk_gpu_now_ns();
+    while (pgk_gpu_now_ns() - since < (int64_t)gpu->options.timeout_ns) {
         (void)gpu->driver->ctx_set_current(gpu->context);
-        unsigned result = gpu->driver->stream_query(gpu->stream);
+        unsigned result = gpu->driver->stream_query(stream);
         enum pgk_fault fault = pgk_driver_fault(result);
         if (result == 0 || fault == PGK_FAULT_CONTEXT || fault == PGK_FAULT_DEVICE)
             return;
@@ -341,24 +402,34 @@ void pgk_gpu_stop(struct pgk_gpu *gpu)
     }
 }
 
+void pgk_gpu_stop(struct pgk_gpu *gpu)
+{
+    pgk_stay_dismiss(gpu);
+    if (gpu->busy && !gpu->hung)
+        wait_for_rest(gpu, gpu->stream);
+    if (gpu->stay.blocks > 0 && !gpu->hung)
+        wait_for_rest(gpu, gpu->stay.stream);
+}
+
 /* -------------------------------------------------------------------------------------------------- sweep */
 
 int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
 {
     uint64_t tasks = (uint64_t)(uintptr_t)gpu->tasks, number = count;
-    uint32_t gen = (uint32_t)(gpu->pushes + ++gpu->sweeps);
+    uint32_t gen = PGK_GPU_GEN_SWEEP(++gpu->sweeps);
     void *params[] = {&gpu->segments[segment], &gpu->device_plan, &tasks, &number, &gen, &gpu->sweep_rows};
     unsigned blocks = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
     gpu->busy = true;
-    TRY(gpu, "sweep",
-        launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared, gpu->stream,
-                      params, NULL));
+    PGK_GPU_TRY(gpu, "sweep",
+                launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared,
+                              gpu->stream, params, NULL));
     return 0;
 }
 
 int pgk_gpu_sweep_wait(struct pgk_gpu *gpu, uint64_t longest, uint64_t rows)
 {
-    return wait_for_end(gpu, "sweep", gpu->options.timeout_ns + longest * SWEEP_ROW_NS + rows * SWEEP_ALL_NS);
+    return wait_for_launched(gpu, "sweep",
+                             gpu->options.timeout_ns + longest * SWEEP_ROW_NS + rows * SWEEP_ALL_NS);
 }
 
 int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64_t first, uint64_t rows)
@@ -367,7 +438,9 @@ int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64
     from.bars += first * from.bar_stride;
     from.units += first * from.unit_stride;
     void *params[] = {&from, &gpu->plan.unit_words, &series, &rows};
-    TRY(gpu, "floor",
+    gpu->busy = true;
+    PGK_GPU_TRY(
+        gpu, "floor",
         launch_kernel(gpu->floor, gpu->info.sms * 4, 1, 1, THREADS_MAX, 1, 1, 0, gpu->stream, params, NULL));
     return 0;
 }

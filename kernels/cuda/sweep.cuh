@@ -50,16 +50,17 @@ PGK_DEV void pgk_take_up(struct pgk_sweeper *s, const struct pgk_gpu_segment *se
             b->derive[t] = 1;
             /* what nobody may look at yet the host can take back; what is published must be right at once */
             b->watch[t] = task->watch != 0 || task->row < task->computed;
-            *pgk_state_word(b, t, PGK_GPU_ORIGIN) = task->origin;
-            *pgk_state_word(b, t, PGK_GPU_HELD) = 0;
-            *pgk_state_word(b, t, PGK_GPU_FROM) = *pgk_state_word(b, t, PGK_GPU_UNTIL) = 0;
-            *pgk_state_word(b, t, PGK_GPU_UTC) = task->utc;
+            b->word[PGK_GPU_ROW][t] = task->base;
+            b->word[PGK_GPU_ORIGIN][t] = task->origin;
+            b->word[PGK_GPU_HELD][t] = 0;
+            b->word[PGK_GPU_FROM][t] = b->word[PGK_GPU_UNTIL][t] = b->word[PGK_GPU_KEY][t] = 0;
+            b->word[PGK_GPU_UTC][t] = task->utc;
         }
     }
     PGK_MEET
     PGK_EACH(b, t)
-    for (uint32_t i = t; i < PGK_GPU_LANES * plan->words; i += b->threads) {
-        uint32_t lane = i / plan->words, word = i % plan->words;
+    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_OF(plan, words); i += b->threads) {
+        uint32_t lane = i / PGK_OF(plan, words), word = i % PGK_OF(plan, words);
         if (!s->live[lane])
             continue;
         uint64_t x = s->task[lane].words == 0 ? 0 : pgk_sys_load(s->task[lane].words + word * 8);
@@ -111,7 +112,7 @@ PGK_DEV void pgk_compare_points(struct pgk_sweeper *s, const struct pgk_gpu_segm
                                 const struct pgk_gpu_plan *plan)
 {
     struct pgk_block *b = &s->block;
-    uint32_t words = plan->words + 2;
+    uint32_t words = PGK_OF(plan, words) + 2;
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES && s->same[t])
         b->seal[t] = pgk_seal_of(b, plan, t);
@@ -122,7 +123,7 @@ PGK_DEV void pgk_compare_points(struct pgk_sweeper *s, const struct pgk_gpu_segm
         if (!s->same[lane])
             continue;
         uint64_t want = word == 0   ? b->seal[lane]
-                        : word == 1 ? *pgk_state_word(b, lane, PGK_GPU_ORIGIN)
+                        : word == 1 ? b->word[PGK_GPU_ORIGIN][lane]
                                     : *pgk_state_word(b, lane, PGK_GPU_WORDS + word - 2);
         if (pgk_sys_load(pgk_point_at(b, seg, s->series[lane], lane) + word * 8) != want)
             s->same[lane] = 0;
@@ -161,7 +162,8 @@ PGK_DEV void pgk_did_rows(struct pgk_sweeper *s, const struct pgk_gpu_segment *s
             if (b->outcome[t] != PGK_GPU_REACHED) {
                 pgk_end_task(s, t, b->outcome[t]);
             } else if (b->step[t] && pgk_point_due(seg, task->series, row)) {
-                s->same[t] = row < task->computed && !task->full && task->changed + plan->window <= row;
+                s->same[t] =
+                    row < task->computed && !task->full && task->changed + PGK_OF(plan, window) <= row;
                 (void)pgk_block_or(&s->any_same, s->same[t]);
                 (void)pgk_block_or(&s->due, 1u << t);
             }
@@ -215,6 +217,11 @@ PGK_DEV void pgk_settle(struct pgk_sweeper *s)
     PGK_MEET
 }
 
+PGK_DEV uint32_t pgk_first_lanes(uint64_t n)
+{
+    return n < PGK_GPU_LANES ? (1u << n) - 1 : 0xffffffffu;
+}
+
 /* The 32 tasks from `first` on. */
 PGK_DEV void pgk_sweep_tile(struct pgk_sweeper *s, const struct pgk_gpu_segment *seg,
                             const struct pgk_gpu_plan *plan, uint64_t tasks, uint64_t first, uint64_t count)
@@ -233,6 +240,7 @@ PGK_DEV void pgk_sweep_tile(struct pgk_sweeper *s, const struct pgk_gpu_segment 
         pgk_did_rows(s, seg, plan);
     }
     pgk_settle(s);
+    pgk_put_words(&s->block, pgk_first_lanes(count - first));
     pgk_hand_back(s, tasks, first, count);
 }
 

@@ -40,7 +40,6 @@ enum pgk_gpu_state {
     PGK_GPU_UNTIL,  /* to here */
     PGK_GPU_KEY,    /* the two keys, 32 bits each */
     PGK_GPU_UTC,
-    PGK_GPU_SLOT,  /* of the row stepped next */
     PGK_GPU_WORDS, /* where the state words begin */
 };
 /* Address of a series' first word; the others lie PGK_GPU_LANES words apart. */
@@ -86,29 +85,54 @@ struct pgk_gpu_task {
     uint32_t watch; /* look, at every step, whether rows have left the ring; else the host does, in the end */
 };
 
-/* A push: one new row for each of some series. The host writes the entries, then launches. What all blocks
- * need is in each entry: many reads of one line of host memory are done one after the other. Pushes count by
- * themselves. */
-#define PGK_GPU_ENTRY_NONE    0xffffffffu /* lanes without a series */
-#define PGK_GPU_ENTRY_SEGMENT 27          /* bits above the series' */
-#define PGK_GPU_ENTRY_SERIES  0x07ffffffu
+/* A push: one new row for each of some series. An entry says which, and whatever else all blocks need, since
+ * many reads of one line of host memory are done one after the other; also where in the ring the row lies, so
+ * that its bar can be asked for at once. The first entry of a tile says whether its block has another tile.
+ *
+ * A large push is launched: the host writes the entries before. A small one goes to blocks that stay: each
+ * polls the entries of its tile, its mail, until all of them bear the number that comes next. */
+#define PGK_GPU_SEGMENTS   16u
+#define PGK_GPU_ENTRY_NONE 0x07ffffffu /* lanes without a series */
+#define PGK_GPU_ENTRY_GO   0x07fffffeu /* mail: leave */
+#define PGK_GPU_ENTRY_MORE (UINT64_C(1) << 63)
+#define PGK_GPU_ENTRY(series, segment, slot)                                                                 \
+    ((uint64_t)(slot) << 32 | (uint64_t)(segment) << 27 | (uint64_t)(series))
+#define PGK_GPU_ENTRY_SERIES(entry)  ((uint32_t)(entry)&0x07ffffff)
+#define PGK_GPU_ENTRY_SEGMENT(entry) ((uint32_t)((entry) >> 27) & 15)
+#define PGK_GPU_ENTRY_SLOT(entry)    ((entry) >> 32 & 0xffffff)
+#define PGK_GPU_ENTRY_NUMBER(entry)  ((uint32_t)((entry) >> 56) & 127)
+#define PGK_GPU_MAIL(entry, number)  ((entry) | ((uint64_t)(number)&127) << 56)
 
-/* What the GPU says. */
+/* Generations of units are of three kinds, so that those of a row never repeat one after the other, whoever
+ * writes: a push only writes units of rows that had none. */
+#define PGK_GPU_GEN_PUSH(n)  (0x8000u | ((uint32_t)(n)&0x3fff))
+#define PGK_GPU_GEN_SWEEP(n) (0xc000u | ((uint32_t)(n)&0x3fff))
+
+/* What the GPU says: of a push that was launched, or one block that stays. */
 struct pgk_gpu_done {
-    uint64_t pushed; /* number << 32 | entries of that push that were not done: see `problem` */
-    uint64_t reserved[7];
+    uint64_t pushed;  /* number << 32 | entries of that push that were not done: see `problem` */
+    uint64_t settled; /* of a block that stays: number up to which states and checkpoints are there too */
+    uint64_t left;    /* likewise: it has gone, of this launch */
+    uint64_t reserved[5];
 };
 
-/* Host memory that both sides see. */
+/* What a push is launched with; host memory that both sides see, but for the gate. */
 struct pgk_gpu_push {
-    uint64_t entry;    /* address of the entries, 32 bits each */
-    uint64_t done;     /* of struct pgk_gpu_done */
-    uint64_t problem;  /* of a word for each entry: 1, when it was not done; the host clears them */
-    uint64_t segments; /* of struct pgk_gpu_segment, all of them; the GPU's memory */
-    uint64_t gate;     /* device memory: struct pgk_gpu_gate */
+    uint64_t entry;   /* address of the entries */
+    uint64_t done;    /* of struct pgk_gpu_done; of a push by blocks that stay: one each */
+    uint64_t problem; /* of a word for each entry: 1, when it was not done; the host clears them */
+    uint64_t gate;    /* device memory: struct pgk_gpu_gate */
+    struct pgk_gpu_segment segment[PGK_GPU_SEGMENTS];
 };
 
-/* What the blocks of a push count together; device memory. The first two are 0 between pushes. */
+/* What blocks that stay are launched with as well. */
+struct pgk_gpu_stay {
+    uint64_t from;    /* address of a word for each block, host memory: the number of its last mail so far */
+    uint64_t launch;  /* of the word that says which launch it is, host memory */
+    uint64_t stay_ns; /* without mail */
+};
+
+/* What the blocks of a push that was launched count together. The first two are 0 between pushes. */
 struct pgk_gpu_gate {
     uint64_t finished; /* blocks */
     uint64_t problems;

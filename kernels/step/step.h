@@ -45,7 +45,7 @@ struct pgk_op {
 #ifdef PGK_RINGS
 typedef struct pgk_ring pgk_window;
 #define PGK_AT(w, back)   pgk_ring_at(w, back)
-#define PGK_PUT(w, value) pgk_ring_put(w, value)
+#define PGK_PUT(w, value) pgk_ring_put(&(w), value)
 #else
 typedef pgk_real *pgk_window;
 #ifndef PGK_STRIDE

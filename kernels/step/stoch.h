@@ -18,13 +18,14 @@ PGK_FN void pgk_stoch_step(const struct pgk_op *op, union pgk_word *s, const str
                            pgk_real *out)
 {
     (void)s;
+    pgk_window raw = row->derived[0], slow = row->derived[1];
     pgk_real high, low;
     PGK_RANGE(row, op->n[0], &high, &low);
-    PGK_PUT(row->derived[0], pgk_stoch_raw(PGK_AT(row->c, 0), high, low));
-    pgk_real slow = pgk_mean(row->derived[0], op->n[1]);
-    PGK_PUT(row->derived[1], slow);
-    out[0] = pgk_held(row, op->window, slow);
-    out[1] = pgk_held(row, op->window, pgk_mean(row->derived[1], op->n[2]));
+    PGK_PUT(raw, pgk_stoch_raw(PGK_AT(row->c, 0), high, low));
+    pgk_real k = pgk_mean(raw, op->n[1]);
+    PGK_PUT(slow, k);
+    out[0] = pgk_held(row, op->window, k);
+    out[1] = pgk_held(row, op->window, pgk_mean(slow, op->n[2]));
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* What a GPU makes of the engine's work, against moving the same bytes of the same memory; needs one. Usage:
  * bench_gpu [small [DRIVER]] (another libcuda.so.1). In the environment: ROUNDS of other bars for the batch
- * whose bits are compared with the CPU's (8: a billion values), ONLY "push" or "batch". */
+ * whose bits are compared with the CPU's (8: a billion values), ONLY "push" or "batch", STAY_US that blocks
+ * stay for small pushes (20000; 0: every push is launched). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,8 +135,8 @@ static void push_time(struct world *w, double *took)
     for (uint32_t k = 0; k < pushes; k++) {
         uint64_t row = new_rows(w);
         for (uint32_t s = 0; s < w->geo.series_max; s++)
-            w->gpu->entry[s] = s;
-        if (pgk_gpu_push_begin(w->gpu, 0, w->geo.series_max) != 0 || pgk_gpu_push_wait(w->gpu) != 0)
+            w->gpu->entry[s] = PGK_GPU_ENTRY(s, 0, row % w->geo.capacity);
+        if (pgk_gpu_push_begin(w->gpu, w->geo.series_max) != 0 || pgk_gpu_push_wait(w->gpu) != 0)
             world_die(NULL, w->gpu->fault);
         took[k] = world_now_us() - (double)w->gpu->rang_ns / 1e3;
         for (uint32_t s = 0; s < w->geo.series_max; s++)
@@ -169,13 +170,16 @@ static void first_rows(struct world *w)
         world_die(w, "context");
 }
 
+static uint32_t stay_us = 20000;
+
 static void push(const char *driver, uint32_t series, bool planes)
 {
     struct world w;
     static double ours[PUSHES], alone[PUSHES];
     char name[64], note[160];
     world_init(
-        &w, &(struct world_options){.driver = driver, .series = series, .capacity = 256, .planes = planes});
+        &w, &(struct world_options){
+                .driver = driver, .series = series, .capacity = 256, .stay_us = stay_us, .planes = planes});
     first_rows(&w);
     push_time(&w, ours);
     launch_time(&w, alone);
@@ -204,6 +208,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_gpu [small [DRIVER]]\n");
         return 2;
     }
+    if (getenv("STAY_US") != NULL)
+        stay_us = (uint32_t)strtoul(getenv("STAY_US"), NULL, 10);
     if (small)
         pushes = 40;
     size_t count = small ? 3 : sizeof sizes / sizeof sizes[0];

@@ -323,6 +323,7 @@ static unsigned control_reset(void)
         __atomic_store_n(&c->dead, 1, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&fake.changed);
     fake_drop_streams(NULL);
+    fake_drop_graphs(NULL);
     fake_drop_events(NULL);
     fake_drop_modules(NULL);
     fake_drop_memory(NULL);

@@ -2,14 +2,22 @@
  * and so do a block's threads, a phase at a time. */
 
 #include <pthread.h>
+#include <setjmp.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "fake/fake.h"
 
 /* What comes after the answer comes late: whoever does not wait for it is found out. */
 #define PGK_HOST_ANSWERED() fake_poll()
+#define PGK_HOST_SPIN()     spin()
+#define PGK_HOST_CLOCK()    now_ns()
+static void spin(void);
+static uint64_t now_ns(void);
 #include "cuda/push.cuh"
 #include "cuda/sweep.cuh"
+
+#define PGK_FAKE_BLOCKS 64u
 
 /* Of the thread of the stream a kernel runs on: one at a time. */
 static _Thread_local union {
@@ -65,6 +73,58 @@ static void run_push(void **args, const struct fake_launch *launch)
     set_memory(NULL);
 }
 
+/* Blocks that stay are there at the same time: a thread each. */
+struct staying {
+    pthread_t thread;
+    void **args;
+    const struct fake_launch *launch;
+    unsigned block;
+};
+
+static _Thread_local const int *dying;
+static _Thread_local jmp_buf way_out;
+
+static void spin(void)
+{
+    const struct timespec moment = {.tv_nsec = 10000};
+    nanosleep(&moment, NULL);
+    if (__atomic_load_n(dying, __ATOMIC_ACQUIRE))
+        longjmp(way_out, 1);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void *stay(void *user)
+{
+    const struct staying *it = user;
+    const struct pgk_gpu_plan *const *plan = it->args[2];
+    dying = it->launch->dead;
+    double *lines = take_memory(it->launch);
+    begin(&block.pusher.block, it->launch, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
+    if (setjmp(way_out) == 0)
+        pgk_stay_run(&block.pusher, it->args[0], it->args[1], *plan, it->block);
+    set_memory(NULL);
+    return NULL;
+}
+
+static void run_stay(void **args, const struct fake_launch *launch)
+{
+    struct staying blocks[PGK_FAKE_BLOCKS];
+    unsigned n = 0;
+    for (; n < launch->grid[0] && n < PGK_FAKE_BLOCKS; n++) {
+        blocks[n] = (struct staying){.args = args, .launch = launch, .block = n};
+        if (pthread_create(&blocks[n].thread, NULL, stay, &blocks[n]) != 0)
+            break;
+    }
+    while (n-- > 0)
+        pthread_join(blocks[n].thread, NULL);
+}
+
 static void run_sweep(void **args, const struct fake_launch *launch)
 {
     const struct pgk_gpu_plan *const *plan = args[1];
@@ -94,11 +154,14 @@ static void run_floor(void **args, const struct fake_launch *launch)
             for (uint64_t i = 0; i < PGD_LINE / 8; i++)
                 sum += pgk_sys_load(bar + i * 8);
             for (uint64_t i = 0; i < *unit_words; i++)
-                pgk_sys_store(unit + i * 8, sum);
+                pgk_sys_store(unit + i * 8, sum | 1);
         }
 }
 
-extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_sweep, fake_kernel_pgk_floor;
+extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_stay, fake_kernel_pgk_sweep,
+    fake_kernel_pgk_floor;
+const struct fake_kernel fake_kernel_pgk_stay = {
+    run_stay, 3, {sizeof(struct pgk_gpu_push), sizeof(struct pgk_gpu_stay), sizeof(void *)}};
 const struct fake_kernel fake_kernel_pgk_floor = {run_floor, 4, {sizeof(struct pgk_gpu_segment), 4, 8, 8}};
 const struct fake_kernel fake_kernel_pgk_push = {run_push, 2, {sizeof(struct pgk_gpu_push), sizeof(void *)}};
 const struct fake_kernel fake_kernel_pgk_sweep = {

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "plan.h"
+#include "shm/atomic.h"
 
 static const char *const nine[] = {"sma_20", "ema_12", "rsi_14", "macd", "bb",
                                    "atr_14", "stoch",  "obv",    "vwap"};
@@ -90,7 +91,8 @@ void world_init(struct world *w, const struct world_options *o)
                                        .rtc = o->driver == NULL ? NULL : "", /* NVRTC dislikes fakes */
                                        .sweep_tasks = 1,
                                        .timeout_ns = UINT64_C(20000000000),
-                                       .sweep_rows = from_environment("ROWS")};
+                                       .sweep_rows = from_environment("ROWS"),
+                                       .stay_ns = o->stay_us * UINT64_C(1000)};
     if (pgk_cuda_new(&w->cuda, w->plan, &options, why, sizeof why) != 0)
         world_die(NULL, why);
     w->gpu = pgk_cuda_gpu(w->cuda, 0);
@@ -138,6 +140,7 @@ void world_append(struct world *w, uint32_t s, uint64_t row)
                             .rev = 2,
                             .n = 10};
     __atomic_store_n(&world_head(w, s)->head, row + 1, __ATOMIC_RELEASE);
+    shm_hand_on(bar);
 }
 
 void world_compute(struct world *w)

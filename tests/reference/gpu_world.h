@@ -21,7 +21,8 @@ struct world_options {
     const char *driver; /* NULL: NVIDIA's */
     uint32_t series;
     uint32_t capacity;
-    bool planes; /* bar lines of a series, then its units; else both interleaved at 256 bytes */
+    uint32_t stay_us; /* that blocks wait for small pushes */
+    bool planes;      /* bar lines of a series, then its units; else both interleaved at 256 bytes */
 };
 
 void world_init(struct world *w, const struct world_options *options);

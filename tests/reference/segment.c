@@ -161,7 +161,7 @@ static struct pgk_engine *engine_of(const struct pgk_engine_options *options, co
 
 struct pgk_engine_options ref_options(void)
 {
-    const char *kind = getenv("TEST_ENGINE");
+    const char *kind = getenv("TEST_ENGINE"), *stay_us = getenv("TEST_CUDA_STAY_US");
     if (kind == NULL || strcmp(kind, "cuda") != 0)
         return (struct pgk_engine_options){.kind = PGK_CPU};
     return (struct pgk_engine_options){.kind = PGK_CUDA,
@@ -169,7 +169,9 @@ struct pgk_engine_options ref_options(void)
                                        .cuda_rtc = getenv("TEST_CUDA_RTC"),
                                        /* no directory: what a stand-in compiles is not kept */
                                        .cache = getenv("TEST_CUDA_DRIVER") != NULL ? "/dev/null" : NULL,
-                                       .cuda_tasks = 1};
+                                       .cuda_tasks = 1,
+                                       .gpu_stay_us =
+                                           stay_us == NULL ? 0 : (uint32_t)strtoul(stay_us, NULL, 10)};
 }
 
 struct pgk_engine *ref_engine(const struct pgk_plan *plan, const struct ref_segment *segment)

@@ -119,6 +119,7 @@ static void test_defaults(void **state)
     assert_string_equal(c->engine.kind, "auto");
     assert_int_equal(c->engine.indicators_count, 0);
     assert_int_equal(c->engine.threads, 1);
+    assert_int_equal(c->engine.gpu_stay_us, 20000);
     assert_true(c->control.enabled);
     assert_string_equal(c->log.level, "info");
     struct config *builtin = NULL;
@@ -233,6 +234,7 @@ static void test_ranges(void **state)
     expect_error("engine: {kind: gpu}\n", "1: engine.kind: expected one of: auto cpu cuda");
     expect_error("engine: {threads: 0}\n", "1: engine.threads: expected a whole number from 1 to 64");
     expect_error("engine: {threads: 65}\n", "1: engine.threads: ");
+    expect_error("engine: {gpu_stay_us: 10000001}\n", "1: engine.gpu_stay_us: expected a whole number");
     expect_error("log:\n  level: loud\n", "2: log.level: expected one of");
     expect_error("control: {allow_users: [nobody-by-this-name]}\n",
                  "1: control.allow_users[0]: no such user");

@@ -36,6 +36,8 @@ struct world {
     char why[256];
 };
 
+static uint32_t stay_us;
+
 /* With the general kernel, where there was an nvcc to build it, else with what a stand-in for NVRTC compiles.
  */
 static struct pgk_engine_options options_of(enum pgk_kind kind)
@@ -45,7 +47,8 @@ static struct pgk_engine_options options_of(enum pgk_kind kind)
                                        .cuda_rtc = pgk_fatbin_size > 0 ? "" : fake_path("libnvrtc.so.13"),
                                        .cache = "/dev/null", /* no directory: nothing is kept */
                                        .cuda_tasks = 1,
-                                       .cuda_timeout_ms = 400};
+                                       .cuda_timeout_ms = 400,
+                                       .gpu_stay_us = stay_us};
 }
 
 static struct world *world_unbound(struct pgk_engine_options options, uint32_t capacity)
@@ -150,7 +153,7 @@ static void same_bits(int devices, uint32_t capacity)
         round_of_changes(w);
     assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
     assert_null(pgk_engine_notice(w->engine));
-    assert_true(fake->launched("pgk_push") > 0);
+    assert_true(fake->launched(stay_us != 0 ? "pgk_stay" : "pgk_push") > 0);
     assert_true(fake->launched("pgk_sweep") > 0);
     expect_streamed(w);
     world_free(w);
@@ -243,6 +246,42 @@ static void corrections_follow_at_once(void **state)
     }
     expect_streamed(w);
     world_free(w);
+}
+
+/* Blocks that stay are as many as pushes need, leave when nothing comes, and come back. Large calls have
+ * series more than once, of which the CPU does the rest. */
+static void blocks_stay_and_leave(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {1, 1, 33, 1, 32, 40, SERIES, 5, 2, SERIES, SERIES, 1};
+    (void)fake->reset();
+    struct pgk_engine_options options = options_of(PGK_CUDA);
+    options.gpu_stay_us = 3000;
+    struct world *w = world_new(options, ROWS + 1);
+    for (uint32_t s = 0; s < SERIES; s++) {
+        (void)append(w, s, 40);
+        w->changes[s] = (struct pgk_change){.series = s, .end = 40};
+    }
+    compute(w, SERIES);
+    for (uint32_t round = 0; round < 12; round++)
+        for (uint32_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            uint32_t first = (uint32_t)(ref_next(&w->random) % SERIES);
+            for (uint32_t k = 0; k < sizes[i]; k++) {
+                uint32_t s = (first + k * 7) % SERIES; /* each of a tenth of them, ten times */
+                uint64_t from = append(w, s, 1);
+                w->changes[k] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
+            }
+            compute(w, sizes[i]);
+            const struct timespec moment = {.tv_nsec = (long)(ref_next(&w->random) % 6) * 1000000};
+            if (round % 4 == 1)
+                (void)nanosleep(&moment, NULL);
+        }
+    assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+    assert_int_equal(fake->launched("pgk_push"), 0);
+    assert_in_range(fake->launched("pgk_stay"), 12, 12 * 12 - 24);
+    expect_streamed(w);
+    world_free(w);
+    assert_int_equal(fake->reset(), 0);
 }
 
 /* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
@@ -493,7 +532,8 @@ static void some_gpu_cannot_be_had(void **state)
     for (unsigned bad = 1; bad <= 2; bad++) {
         (void)fake->reset();
         fake->devices(2);
-        fake->refuse("cuStreamCreateWithPriority", bad, PGK_CUDA_ERROR_OUT_OF_MEMORY);
+        unsigned streams = stay_us != 0 ? 2 : 1; /* of each */
+        fake->refuse("cuStreamCreateWithPriority", (bad - 1) * streams + 1, PGK_CUDA_ERROR_OUT_OF_MEMORY);
         struct world *w = world_new(options_of(PGK_CUDA), ROWS + 1);
         char want[80];
         (void)snprintf(want, sizeof want, "; not Fake GPU %u: stream: CUDA_ERROR_OUT_OF_MEMORY", bad - 1);
@@ -531,7 +571,7 @@ static void auto_measures(void **state)
             sscanf(cuda ? strstr(text, ") ") + 2 : strstr(text, "cuda ") + 5, "%u", cuda ? &cpu : &gpu) != 1)
             fail_msg("%s", w->why);
         assert_true(cuda ? gpu <= cpu : cpu <= gpu);
-        assert_true(gpu * UINT64_C(1000) >= late_ns);
+        assert_true(gpu * UINT64_C(1000) >= late_ns || stay_us != 0); /* who stays is not late */
         for (int i = 0; i < 10; i++)
             round_of_changes(w);
         expect_streamed(w);
@@ -570,6 +610,7 @@ int main(void)
         cmocka_unit_test(three_gpus),
         cmocka_unit_test(two_segments),
         cmocka_unit_test(corrections_follow_at_once),
+        cmocka_unit_test(blocks_stay_and_leave),
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
         cmocka_unit_test(shared_page_tables_need_no_registering),
@@ -584,5 +625,21 @@ int main(void)
         cmocka_unit_test(auto_measures),
         cmocka_unit_test(auto_survives_a_bad_gpu),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest again[] = {
+        cmocka_unit_test(one_gpu),
+        cmocka_unit_test(ring_wraps),
+        cmocka_unit_test(three_gpus),
+        cmocka_unit_test(corrections_follow_at_once),
+        cmocka_unit_test(turns_with_the_cpu),
+        cmocka_unit_test(registers_what_is_used),
+        cmocka_unit_test(any_call_of_one_gpu_fails),
+        cmocka_unit_test(calls_fail),
+        cmocka_unit_test(kernels_die),
+        cmocka_unit_test(gpu_is_lost_while_it_works),
+        cmocka_unit_test(gpu_hangs),
+        cmocka_unit_test(some_gpu_cannot_be_had),
+    };
+    int failed = cmocka_run_group_tests_name("every push launched", tests, NULL, NULL);
+    stay_us = 2000;
+    return failed + cmocka_run_group_tests_name("small pushes to blocks that stay", again, NULL, NULL);
 }
