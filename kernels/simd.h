@@ -62,7 +62,6 @@ struct pgk_push_tile {
     _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0 */
     uint32_t by[PGK_TILE];               /* 1 or 0, likewise */
     _Alignas(64) int64_t rev[PGK_TILE];
-    int64_t session[2][PGK_TILE];
     double spare[PGK_BAR_FIELDS][PGK_TILE];
 };
 

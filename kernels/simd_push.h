@@ -29,8 +29,6 @@ INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
             if (it->gets[group * L + i] != 0)
                 new_session(it, group * L + i, t[i]);
     }
-    *vector_int(it->session[0], group) = *vector_int(tile->key[0], group);
-    *vector_int(it->session[1], group) = *vector_int(tile->key[1], group);
 }
 
 /* True when none of the rows has left the ring. */
@@ -170,7 +168,7 @@ INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t 
                 .derived = {vector(data + derived, g), vector(data + derived_too, g)},
                 .band = {vector(bands + (size_t)t * PGK_TILE, g),
                          vector(bands + (size_t)(PGK_PUSH + t) * PGK_TILE, g)},
-                .session = {*vector_int(it->session[0], g), *vector_int(it->session[1], g)},
+                .session = {*vector_int(it->tile->key[0], g), *vector_int(it->tile->key[1], g)},
                 .steady = true};
             for (uint32_t w = 0; w < words; w++)
                 s[w].f = *vector(word + (size_t)w * PGK_TILE, g);

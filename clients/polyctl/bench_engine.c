@@ -32,7 +32,9 @@ struct world {
     enum pgk_kind kind;
     struct pgk_table table;
     int segment;
-    struct pgk_change *changes; /* one a series */
+    struct pgk_change *changes; /* one a series at most */
+    uint32_t count;             /* of them */
+    double share;               /* of the series, which get a bar in a push */
     struct walk *walks;
     struct samples *samples;
 };
@@ -82,7 +84,7 @@ static int world_init(struct world *w, struct bench *bench, enum pgk_kind kind, 
     const struct pgk_engine_options options = {
         .kind = kind, .threads = bench->threads, .isa = isa, .cuda_tasks = 1, .gpu_stay_us = 20000};
     uint32_t least = pgk_plan_capacity(bench->plan);
-    *w = (struct world){.bench = bench, .kind = kind};
+    *w = (struct world){.bench = bench, .kind = kind, .count = series, .share = 1};
     int rc = pgk_engine_new(&w->engine, bench->plan, &options, why, ENGINE_WHY_SIZE);
     if (rc == 0)
         rc = pgk_table_init(&w->table, bench->plan, series, capacity > least ? capacity : least);
@@ -111,7 +113,7 @@ static int world_init(struct world *w, struct bench *bench, enum pgk_kind kind, 
 static double compute(struct world *w)
 {
     double start = bench_now_s();
-    int rc = pgk_engine_compute(w->engine, w->segment, w->changes, w->table.geo.series_max);
+    int rc = pgk_engine_compute(w->engine, w->segment, w->changes, w->count);
     double took = bench_now_s() - start;
     return rc != 0 ? rc : pgk_engine_kind(w->engine) != w->kind ? -EIO : took;
 }
@@ -120,7 +122,7 @@ static double compute(struct world *w)
 static double floor_of(struct world *w, enum pgk_floor how)
 {
     double start = bench_now_s();
-    int rc = pgk_engine_floor(w->engine, w->segment, w->changes, w->table.geo.series_max, how);
+    int rc = pgk_engine_floor(w->engine, w->segment, w->changes, w->count, how);
     return rc == 0 ? bench_now_s() - start : (double)NAN;
 }
 
@@ -172,10 +174,13 @@ static int sweep(struct bench *bench, const char *name, enum pgk_kind kind, cons
 static double push(struct world *w, bool ours, bool reference, bool warm)
 {
     uint32_t series = w->table.geo.series_max;
+    w->count = 0;
     for (uint32_t s = 0; s < series; s++) {
         uint64_t row = pgk_table_head(&w->table, s);
+        if (w->share < 1 && uniform(&w->walks[s]) >= w->share)
+            continue;
         append(w, s, 1);
-        w->changes[s] = (struct pgk_change){.series = s, .from = row, .end = row + 1};
+        w->changes[w->count++] = (struct pgk_change){.series = s, .from = row, .end = row + 1};
     }
     if (warm)
         (void)floor_of(w, PGK_FLOOR_PLAIN);
@@ -207,8 +212,9 @@ static int push_world(struct world *w, struct bench *bench, const char *name, en
     return took < 0 ? failed(w, name, took) : EXIT_OK;
 }
 
-/* warm: the lines of the new rows' units are in a cache already. */
-static int push_cpu(struct bench *bench, const char *name, uint32_t series, bool warm)
+/* One bar of so many series, of a share of them in each round; warm: the lines of the new rows' units are in
+ * a cache already. */
+static int push_cpu(struct bench *bench, const char *name, uint32_t series, double share, bool warm)
 {
     struct world w;
     char note[160];
@@ -216,12 +222,16 @@ static int push_cpu(struct bench *bench, const char *name, uint32_t series, bool
     if (code != EXIT_OK)
         return code;
     double took = 0;
+    w.share = share;
     for (samples_begin(w.samples, bench); took >= 0 && samples_due(w.samples);)
         took = push(&w, true, true, warm);
     if (took < 0)
         return failed(&w, name, took);
-    (void)snprintf(note, sizeof note, "one bar of %u symbol%s, %sin a cache; reference: the bytes moved",
-                   series, series == 1 ? "" : "s", warm ? "" : "not ");
+    char of[32] = "";
+    if (share < 1)
+        (void)snprintf(of, sizeof of, "%.0f %% of ", share * 100);
+    (void)snprintf(note, sizeof note, "one bar of %s%u symbol%s, %sin a cache; reference: the bytes moved",
+                   of, series, series == 1 ? "" : "s", warm ? "" : "not ");
     code = bench_row(bench, name, samples_at(w.samples, 0, 0.5), samples_at(w.samples, 1, 0.5), "us", note);
     world_fini(&w);
     return code;
@@ -312,11 +322,13 @@ static int bench_cpu(struct bench *bench)
     if (code == EXIT_OK)
         code = sweep(bench, "engine_many_base", PGK_CPU, "base", MANY, MANY_ROWS);
     if (code == EXIT_OK)
-        code = push_cpu(bench, "engine_push_1", 1, true);
+        code = push_cpu(bench, "engine_push_1", 1, 1, true);
     if (code == EXIT_OK)
-        code = push_cpu(bench, "engine_burst_10000", SYMBOLS, true);
+        code = push_cpu(bench, "engine_burst_10000", SYMBOLS, 1, true);
     if (code == EXIT_OK)
-        code = push_cpu(bench, "engine_burst_10000_cold", SYMBOLS, false);
+        code = push_cpu(bench, "engine_burst_10000_cold", SYMBOLS, 1, false);
+    if (code == EXIT_OK)
+        code = push_cpu(bench, "engine_burst_8000", SYMBOLS, 0.8, true);
     if (code == EXIT_OK)
         code = revision(bench, "engine_revision");
     return code;

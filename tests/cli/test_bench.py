@@ -8,7 +8,7 @@ import tempfile
 
 from cli import BUILD, POLYCTL, run
 
-CPU = ["cpu", "engine_batch", "engine_many", "engine_push_1", "engine_burst_10000", "engine_burst_10000_cold", "engine_revision"]
+CPU = ["cpu", "engine_batch", "engine_many", "engine_push_1", "engine_burst_10000", "engine_burst_10000_cold", "engine_burst_8000", "engine_revision"]
 CUDA = ["cuda", "cuda_many", "cuda_push_1_p50", "cuda_push_1_p99", "cuda_push_10000_p50", "cuda_push_10000_p99"]
 ISAS = ("engine_many_avx2", "engine_many_base")
 NOBODY = str(BUILD / "tests")  # a folder of libraries that holds none of NVIDIA's
