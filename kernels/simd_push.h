@@ -249,19 +249,23 @@ static void push_shift(const struct pgk_push *p)
     }
 }
 
-#define ASK 8u /* lines of a tile that are asked for in one go */
+#define ASK ((size_t)8 * PGD_LINE) /* what is asked for in one go */
 
-/* Asks for the next lines of the tiles that come next: not for so many at a time that the processor waits. */
+/* Asks for some more lines of the tiles that come next: not for so many at a time that the processor waits
+ * for them, and for none that it will not need. */
 INLINE size_t push_ask(const struct pgk_push *p, size_t at, size_t end)
 {
-    if (at >= end)
-        return at;
     for (uint32_t t = 0; t < p->asked; t++) {
-        const uint8_t *line = (const uint8_t *)p->next[t] + at;
-        _Pragma("GCC unroll 8") for (uint32_t i = 0; i < ASK; i++)
-            __builtin_prefetch(line + (size_t)i * PGD_LINE, 1);
+        const uint8_t *tile = (const uint8_t *)p->next[t];
+        if (at + ASK <= end) {
+            _Pragma("GCC unroll 8") for (size_t i = 0; i < ASK; i += PGD_LINE)
+                __builtin_prefetch(tile + at + i, 1);
+        } else {
+            for (size_t i = at; i < end; i += PGD_LINE)
+                __builtin_prefetch(tile + i, 1);
+        }
     }
-    return at + (size_t)ASK * PGD_LINE;
+    return at + ASK;
 }
 
 static void push(const struct pgk_push *p)
