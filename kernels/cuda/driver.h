@@ -22,7 +22,6 @@ struct CUctx_st;
 struct CUmod_st;
 struct CUfunc_st;
 struct CUstream_st;
-struct CUevent_st;
 struct CUgraph_st;
 struct CUgraphExec_st;
 struct CUuuid_st;

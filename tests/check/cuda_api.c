@@ -6,10 +6,6 @@
 #include "cuda/driver.h"
 #include "fake/fake.h"
 
-/* cuda.h calls the newer one so; this one has the same arguments and is in drivers before 12.8 too. */
-#undef cuEventElapsedTime
-CUresult CUDAAPI cuEventElapsedTime(float *ret_ms, CUevent start, CUevent end);
-
 /* dlsym is asked for the name as it stands, cuda.h makes cuMemAlloc cuMemAlloc_v2: a row without the version
  * has a longer name here. */
 #define EXPANDED(symbol)    EXPANDED_TEXT(symbol)

@@ -223,7 +223,6 @@ static void end(struct CUctx_st *ctx)
     fake.device[ctx->device].ctx = NULL;
     fake_drop_streams(ctx);
     fake_drop_graphs(ctx);
-    fake_drop_events(ctx);
     fake_drop_modules(ctx);
     fake_drop_memory(ctx);
 }
@@ -247,17 +246,6 @@ unsigned cuCtxSetCurrent(struct CUctx_st *ctx)
     }
     if (r == 0)
         current = ctx;
-    return fake_leave(r);
-}
-
-unsigned cuCtxGetStreamPriorityRange(int *ret_least, int *ret_greatest)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuCtxGetStreamPriorityRange, &ctx);
-    if (r == 0) {
-        *ret_least = 0;
-        *ret_greatest = -5;
-    }
     return fake_leave(r);
 }
 
@@ -310,8 +298,6 @@ static unsigned left_open(void)
         n++;
     for (const struct CUgraph_st *g = fake.graphs; g; g = g->next)
         n++;
-    for (const struct CUevent_st *e = fake.events; e; e = e->next)
-        n += !e->destroyed;
     return n;
 }
 
@@ -324,7 +310,6 @@ static unsigned control_reset(void)
     pthread_cond_broadcast(&fake.changed);
     fake_drop_streams(NULL);
     fake_drop_graphs(NULL);
-    fake_drop_events(NULL);
     fake_drop_modules(NULL);
     fake_drop_memory(NULL);
     for (struct CUctx_st *c; (c = fake.contexts);) {
@@ -441,15 +426,6 @@ static void control_kernel(const char *name, const struct fake_kernel *kernel)
     pthread_mutex_unlock(&fake.lock);
 }
 
-static void control_global(const char *name, void *p, size_t size)
-{
-    pthread_mutex_lock(&fake.lock);
-    struct named *n = fake_named(name, true);
-    n->global = p;
-    n->size = size;
-    pthread_mutex_unlock(&fake.lock);
-}
-
 static uint64_t control_calls(const char *function)
 {
     uint64_t n = 0;
@@ -486,7 +462,6 @@ FAKE_API const struct fake_cuda fake_cuda_control = {
     .version = control_version,
     .attribute = control_attribute,
     .kernel = control_kernel,
-    .global = control_global,
     .poll = fake_poll,
     .refuse = control_refuse,
     .fault = control_fault,
@@ -508,16 +483,9 @@ static uint64_t number(const char *variable, uint64_t otherwise)
 void fake_settings(void)
 {
     static const int attributes[][2] = {
-        {PGK_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 1024},
-        {PGK_CU_DEVICE_ATTRIBUTE_WARP_SIZE, 32},
         {PGK_CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 8},
-        {PGK_CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY, 1},
-        {PGK_CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
         {PGK_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
-        {PGK_CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
         {PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9},
-        {PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, 233472},
-        {PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED, 1},
         {PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM, 1},
         {PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 232448},
         {PGK_CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, 1},

@@ -1,5 +1,4 @@
 /* The fake driver's memory: the heap, and host memory it was told of. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,11 +22,6 @@ static struct memory *find(const char *p, size_t size, bool on_device)
     return NULL;
 }
 
-struct memory *fake_find(const void *device, size_t size)
-{
-    return find(device, size, true);
-}
-
 static unsigned keep(struct CUctx_st *ctx, enum place place, void *host, size_t size, void *device)
 {
     struct memory *m = calloc(1, sizeof *m);
@@ -45,8 +39,6 @@ static void drop(struct memory *gone)
     while (*p != gone)
         p = &(*p)->next;
     *p = gone->next;
-    if (gone->place == PLACE_REGISTERED && gone->device != gone->host)
-        munmap(gone->device, gone->size);
     if (gone->place != PLACE_REGISTERED) {
         fake.device[gone->ctx->device].held -= gone->size;
         free(gone->place == PLACE_DEVICE ? gone->device : gone->host);
@@ -162,13 +154,8 @@ static unsigned enrol(struct CUctx_st *ctx, char *p, size_t size)
         return PGK_CUDA_ERROR_INVALID_VALUE;
     if (is_known(p, size))
         return PGK_CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-    char *device = p;
-    /* Old size 0: a second mapping of the same shared pages. */
-    if (!attribute[PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM])
-        device = mremap(p, 0, size, MREMAP_MAYMOVE);
-    if (device == MAP_FAILED)
-        return PGK_CUDA_ERROR_NOT_SUPPORTED;
-    return keep(ctx, PLACE_REGISTERED, p, size, device);
+    bool same = attribute[PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM];
+    return keep(ctx, PLACE_REGISTERED, p, size, same ? p : NULL);
 }
 
 unsigned cuMemHostRegister_v2(void *p, size_t size, unsigned flags)
@@ -187,26 +174,13 @@ unsigned cuMemHostUnregister(void *p)
     return fake_leave(r ? r : give(ctx, PLACE_REGISTERED, p));
 }
 
-unsigned cuMemHostGetDevicePointer_v2(pgk_devptr *ret, void *p, unsigned flags)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuMemHostGetDevicePointer_v2, &ctx);
-    if (r)
-        return fake_leave(r);
-    const struct memory *m = p && flags == 0 ? find(p, 1, false) : NULL;
-    if (!m)
-        return fake_leave(PGK_CUDA_ERROR_INVALID_VALUE);
-    *ret = (pgk_devptr)(uintptr_t)(m->device + ((char *)p - m->host));
-    return fake_leave(0);
-}
-
 /* -------------------------------------------------------------------------------------------------- copies
  */
 
 /* An address that the device can use: of one allocation, or any where it has the host's page tables. */
 static bool usable(const struct CUctx_st *ctx, const void *p, size_t size)
 {
-    return fake_find(p, size) ||
+    return find(p, size, true) ||
            fake.device[ctx->device].attribute[PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS];
 }
 
@@ -230,27 +204,6 @@ unsigned cuMemcpyHtoDAsync_v2(pgk_devptr to, const void *from, size_t size, stru
         r = fake_submit(stream, ctx, &work);
     if (r)
         free(work.staged);
-    return fake_leave(r);
-}
-
-unsigned cuMemcpyDtoHAsync_v2(void *to, pgk_devptr from, size_t size, struct CUstream_st *stream)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuMemcpyDtoHAsync_v2, &ctx);
-    struct work work = {.kind = WORK_COPY, .to = to, .from = (const char *)(uintptr_t)from, .size = size};
-    if (r == 0 && !usable(ctx, work.from, size))
-        r = PGK_CUDA_ERROR_INVALID_VALUE;
-    bool pageable = r == 0 && !find(to, size, false);
-    if (pageable && is_known(to, size))
-        r = PGK_CUDA_ERROR_INVALID_VALUE;
-    if (r == 0)
-        r = fake_submit(stream, ctx, &work);
-    if (r == 0 && pageable) {
-        uint64_t wanted = stream->submitted;
-        while (!fake_dead(ctx) && stream->completed < wanted)
-            pthread_cond_wait(&fake.changed, &fake.lock);
-        r = ctx->sticky;
-    }
     return fake_leave(r);
 }
 

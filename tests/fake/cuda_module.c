@@ -6,13 +6,14 @@
 
 #include "fake/cuda_state.h"
 
-/* What is exported under this name: by the process, by this library, by the one the environment names. */
-static void *find_symbol(const char *prefix, const char *name)
+/* The kernel that is exported under this name: by the process, by this library, by the one the environment
+ * names. */
+static void *find_symbol(const char *name)
 {
     char symbol[256];
     Dl_info self;
     const char *more = getenv("FAKE_CUDA_KERNELS");
-    if (snprintf(symbol, sizeof symbol, "%s%s", prefix, name) >= (int)sizeof symbol)
+    if (snprintf(symbol, sizeof symbol, "fake_kernel_%s", name) >= (int)sizeof symbol)
         return NULL;
     void *p = dlsym(RTLD_DEFAULT, symbol);
     void *library = !p && dladdr(&fake, &self) ? dlopen(self.dli_fname, RTLD_NOW | RTLD_NOLOAD) : NULL;
@@ -41,7 +42,7 @@ struct named *fake_named(const char *name, bool make)
 static const struct fake_kernel *find_kernel(const char *name)
 {
     const struct named *n = fake_named(name, false);
-    return n && n->kernel.run ? &n->kernel : find_symbol("fake_kernel_", name);
+    return n && n->kernel.run ? &n->kernel : find_symbol(name);
 }
 
 static void module_free(struct CUmod_st *module)
@@ -85,31 +86,16 @@ static struct CUctx_st *owner(const struct CUfunc_st *function)
     return NULL;
 }
 
-static void explain(unsigned count, const unsigned *options, void **values)
-{
-    char *log = NULL;
-    size_t size = 0;
-    for (unsigned i = 0; i < count; i++) {
-        if (options[i] == PGK_CU_JIT_ERROR_LOG_BUFFER)
-            log = values[i];
-        if (options[i] == PGK_CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES)
-            size = (size_t)(uintptr_t)values[i];
-    }
-    if (log && size > 0)
-        snprintf(log, size, "the fake driver refuses this image");
-}
-
 unsigned cuModuleLoadDataEx(struct CUmod_st **ret, const void *image, unsigned count, unsigned *options,
                             void **values)
 {
     struct CUctx_st *ctx;
     unsigned r = fake_enter(CALL_cuModuleLoadDataEx, &ctx);
     if (r == 0)
-        r = !image                        ? PGK_CUDA_ERROR_INVALID_VALUE
+        r = count || options || values    ? PGK_CUDA_ERROR_NOT_SUPPORTED
+            : !image                      ? PGK_CUDA_ERROR_INVALID_VALUE
             : *(const char *)image == '!' ? PGK_CUDA_ERROR_INVALID_IMAGE
                                           : 0;
-    if (r == PGK_CUDA_ERROR_INVALID_IMAGE)
-        explain(count, options, values);
     struct CUmod_st *m = r ? NULL : calloc(1, sizeof *m);
     if (!m)
         return fake_leave(r ? r : PGK_CUDA_ERROR_OUT_OF_MEMORY);
@@ -156,25 +142,6 @@ unsigned cuModuleGetFunction(struct CUfunc_st **ret, struct CUmod_st *module, co
         module->functions = f;
     }
     *ret = f;
-    return fake_leave(0);
-}
-
-unsigned cuModuleGetGlobal_v2(pgk_devptr *ret, size_t *ret_size, struct CUmod_st *module, const char *name)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuModuleGetGlobal_v2, &ctx);
-    if (r == 0)
-        r = check(module, ctx);
-    if (r)
-        return fake_leave(r);
-    const struct named *n = fake_named(name, false);
-    const struct fake_global *g = n && n->global ? NULL : find_symbol("fake_global_", name);
-    if (!g && !(n && n->global))
-        return fake_leave(PGK_CUDA_ERROR_NOT_FOUND);
-    if (ret)
-        *ret = (pgk_devptr)(uintptr_t)(g ? g->p : n->global);
-    if (ret_size)
-        *ret_size = g ? g->size : n->size;
     return fake_leave(0);
 }
 
@@ -256,42 +223,5 @@ unsigned cuFuncSetAttribute(struct CUfunc_st *function, unsigned attribute, int 
     if (attribute != PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES || value < 0 || value > most)
         return fake_leave(PGK_CUDA_ERROR_INVALID_VALUE);
     function->shared_max = value;
-    return fake_leave(0);
-}
-
-unsigned cuFuncGetAttribute(int *ret, unsigned attribute, struct CUfunc_st *function)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuFuncGetAttribute, &ctx);
-    if (r == 0 && owner(function) != ctx)
-        r = PGK_CUDA_ERROR_INVALID_HANDLE;
-    if (r == 0 && attribute > 15)
-        r = PGK_CUDA_ERROR_INVALID_VALUE;
-    if (r == 0)
-        *ret = attribute == PGK_CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK           ? 1024
-               : attribute == PGK_CU_FUNC_ATTRIBUTE_NUM_REGS                      ? 32
-               : attribute == PGK_CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES ? function->shared_max
-                                                                                  : 0;
-    return fake_leave(r);
-}
-
-unsigned cuOccupancyMaxActiveBlocksPerMultiprocessor(int *ret, struct CUfunc_st *function, int block,
-                                                     size_t shared_size)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuOccupancyMaxActiveBlocksPerMultiprocessor, &ctx);
-    if (r == 0)
-        r = owner(function) != ctx      ? PGK_CUDA_ERROR_INVALID_HANDLE
-            : block < 1 || block > 1024 ? PGK_CUDA_ERROR_INVALID_VALUE
-                                        : 0;
-    if (r)
-        return fake_leave(r);
-    const int *attribute = fake.device[ctx->device].attribute;
-    int warps = (block + 31) / 32;
-    int by_threads = attribute[PGK_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR] / (32 * warps);
-    /* A KiB of each block's shared memory is the system's. */
-    size_t room = (size_t)attribute[PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR];
-    size_t by_shared = room / (shared_size + 1024);
-    *ret = by_shared < (size_t)by_threads ? (int)by_shared : by_threads;
     return fake_leave(0);
 }

@@ -4,7 +4,6 @@
 #define FAKE_CUDA_STATE_H
 
 #include <pthread.h>
-#include <time.h>
 
 #include "cuda/driver.h"
 #include "fake/fake.h"
@@ -51,7 +50,7 @@ struct memory {
     enum place place;
     char *host;
     size_t size;
-    char *device; /* its address on the device */
+    char *device; /* its address on the device; NULL: another one, which no call asks for */
 };
 
 struct CUmod_st {
@@ -68,17 +67,7 @@ struct CUfunc_st {
     int shared_max;
 };
 
-struct CUevent_st {
-    struct CUevent_st *next;
-    struct CUctx_st *ctx;
-    unsigned flags;
-    unsigned refs; /* by queued work; and one while it is not destroyed */
-    bool destroyed;
-    uint64_t recorded, done; /* records asked for, and passed */
-    struct timespec when;
-};
-
-enum work_kind { WORK_KERNEL, WORK_COPY, WORK_SET, WORK_RECORD, WORK_WAIT };
+enum work_kind { WORK_KERNEL, WORK_COPY, WORK_SET };
 
 struct work {
     struct work *next;
@@ -88,8 +77,6 @@ struct work {
     void *staged; /* copy of pageable memory, to be freed */
     size_t size;
     int value;
-    struct CUevent_st *event;
-    uint64_t record;
     struct fake_kernel kernel;
     char *name;
     struct fake_launch launch;
@@ -119,8 +106,6 @@ struct named {
     struct named *next;
     char *name;
     struct fake_kernel kernel;
-    void *global;
-    size_t size;
     uint64_t launched;
 };
 
@@ -143,7 +128,6 @@ struct fake {
     struct CUctx_st *contexts;
     struct memory *memory;
     struct CUmod_st *modules;
-    struct CUevent_st *events;
     struct CUstream_st *streams, *ended; /* ended: their threads are to be joined */
     struct CUgraph_st *graphs;
     struct named *named;
@@ -162,12 +146,10 @@ void fake_kill(struct CUctx_st *ctx,
                unsigned result);     /* gives it a sticky error when `result` is one, else nothing */
 unsigned fake_due(const char *what); /* counts down the faults of `what`: the result that is due, or 0 */
 unsigned fake_wait_idle(struct CUctx_st *ctx); /* all streams of it; its sticky error */
-struct memory *fake_find(const void *device, size_t size);
-void fake_drop_memory(struct CUctx_st *ctx); /* NULL: all */
+void fake_drop_memory(struct CUctx_st *ctx);   /* NULL: all */
 void fake_drop_modules(struct CUctx_st *ctx);
 void fake_drop_graphs(struct CUctx_st *ctx);
 void fake_drop_streams(struct CUctx_st *ctx); /* ends and joins; releases the lock meanwhile */
-void fake_drop_events(struct CUctx_st *ctx);
 struct named *fake_named(const char *name, bool make);
 unsigned fake_submit(struct CUstream_st *stream, struct CUctx_st *ctx, const struct work *work);
 void fake_work_free(struct work *work);

@@ -1,7 +1,8 @@
-/* The fake driver's streams, each a thread that does its work in order, and events between them. */
+/* The fake driver's streams, each a thread that does its work in order. */
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "fake/cuda_state.h"
 
@@ -24,21 +25,8 @@ FAKE_API void fake_poll(void)
 /* ---------------------------------------------------------------------------------------------------- work
  */
 
-static void event_free(struct CUevent_st *event)
-{
-    if (--event->refs > 0)
-        return;
-    struct CUevent_st **p = &fake.events;
-    while (*p != event)
-        p = &(*p)->next;
-    *p = event->next;
-    free(event);
-}
-
 void fake_work_free(struct work *work)
 {
-    if (work->event)
-        event_free(work->event);
     free(work->staged);
     free(work->params);
     free(work->name);
@@ -81,20 +69,6 @@ static void run(struct work *work, struct CUctx_st *ctx)
     }
     if (fake_dead(ctx) || (work->kind == WORK_KERNEL && !begin_kernel(work, ctx)))
         return;
-    switch (work->kind) {
-    case WORK_RECORD:
-        clock_gettime(CLOCK_MONOTONIC, &work->event->when);
-        work->event->done = work->record;
-        return;
-    case WORK_WAIT:
-        while (!fake_dead(ctx) && !fake_dead(work->event->ctx) && work->event->done < work->record)
-            pthread_cond_wait(&fake.changed, &fake.lock);
-        return;
-    case WORK_KERNEL:
-    case WORK_COPY:
-    case WORK_SET:
-        break;
-    }
     ctx->running += work->kind == WORK_KERNEL;
     pthread_mutex_unlock(&fake.lock);
     if (work->kind == WORK_KERNEL)
@@ -160,8 +134,6 @@ unsigned fake_submit(struct CUstream_st *stream, struct CUctx_st *ctx, const str
         stream->capture->last = &copy->next;
         return 0;
     }
-    if (copy->event)
-        copy->event->refs++;
     *stream->last = copy;
     stream->last = &copy->next;
     stream->submitted++;
@@ -285,127 +257,4 @@ unsigned cuStreamQuery(struct CUstream_st *stream)
     if (r == 0)
         r = check(stream, ctx);
     return fake_leave(r ? r : stream->first ? PGK_CUDA_ERROR_NOT_READY : 0);
-}
-
-/* -------------------------------------------------------------------------------------------------- events
- */
-
-static unsigned check_event(const struct CUevent_st *event)
-{
-    const struct CUevent_st *e = fake.events;
-    while (e && e != event)
-        e = e->next;
-    return e && !e->destroyed ? 0 : PGK_CUDA_ERROR_INVALID_HANDLE;
-}
-
-void fake_drop_events(struct CUctx_st *ctx)
-{
-    for (struct CUevent_st *e = fake.events, *next; e; e = next) {
-        next = e->next;
-        if ((!ctx || e->ctx == ctx) && !e->destroyed) {
-            e->destroyed = true;
-            event_free(e);
-        }
-    }
-}
-
-unsigned cuStreamWaitEvent(struct CUstream_st *stream, struct CUevent_st *event, unsigned flags)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuStreamWaitEvent, &ctx);
-    if (r == 0)
-        r = flags ? PGK_CUDA_ERROR_INVALID_VALUE : check(stream, ctx);
-    if (r == 0)
-        r = check_event(event);
-    if (r)
-        return fake_leave(r);
-    const struct work work = {.kind = WORK_WAIT, .event = event, .record = event->recorded};
-    return fake_leave(fake_submit(stream, ctx, &work));
-}
-
-unsigned cuEventCreate(struct CUevent_st **ret, unsigned flags)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventCreate, &ctx);
-    if (r == 0 && flags > 3)
-        r = PGK_CUDA_ERROR_INVALID_VALUE;
-    struct CUevent_st *e = r ? NULL : calloc(1, sizeof *e);
-    if (!e)
-        return fake_leave(r ? r : PGK_CUDA_ERROR_OUT_OF_MEMORY);
-    *e = (struct CUevent_st){.next = fake.events, .ctx = ctx, .flags = flags, .refs = 1};
-    fake.events = e;
-    *ret = e;
-    return fake_leave(0);
-}
-
-unsigned cuEventDestroy_v2(struct CUevent_st *event)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventDestroy_v2, &ctx);
-    if (r == 0)
-        r = check_event(event);
-    if (r == 0) {
-        event->destroyed = true;
-        event_free(event);
-    }
-    return fake_leave(r);
-}
-
-unsigned cuEventRecord(struct CUevent_st *event, struct CUstream_st *stream)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventRecord, &ctx);
-    if (r == 0)
-        r = check(stream, ctx);
-    if (r == 0)
-        r = check_event(event);
-    if (r == 0 && event->ctx != ctx)
-        r = PGK_CUDA_ERROR_INVALID_HANDLE;
-    if (r)
-        return fake_leave(r);
-    const struct work work = {.kind = WORK_RECORD, .event = event, .record = event->recorded + 1};
-    r = fake_submit(stream, ctx, &work);
-    event->recorded += r == 0;
-    return fake_leave(r);
-}
-
-unsigned cuEventQuery(struct CUevent_st *event)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventQuery, &ctx);
-    if (r == 0)
-        r = check_event(event);
-    return fake_leave(r ? r : event->done < event->recorded ? PGK_CUDA_ERROR_NOT_READY : 0);
-}
-
-unsigned cuEventSynchronize(struct CUevent_st *event)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventSynchronize, &ctx);
-    if (r == 0)
-        r = check_event(event);
-    if (r)
-        return fake_leave(r);
-    uint64_t wanted = event->recorded;
-    event->refs++;
-    while (!fake_dead(ctx) && event->done < wanted)
-        pthread_cond_wait(&fake.changed, &fake.lock);
-    event_free(event);
-    return fake_leave(ctx->sticky);
-}
-
-unsigned cuEventElapsedTime(float *ret_ms, struct CUevent_st *start, struct CUevent_st *end)
-{
-    struct CUctx_st *ctx;
-    unsigned r = fake_enter(CALL_cuEventElapsedTime, &ctx);
-    if (r == 0)
-        r = check_event(start) ? check_event(start) : check_event(end);
-    if (r == 0 && (((start->flags | end->flags) & 2) || !start->recorded || !end->recorded))
-        r = PGK_CUDA_ERROR_INVALID_HANDLE;
-    if (r == 0 && (start->done < start->recorded || end->done < end->recorded))
-        r = PGK_CUDA_ERROR_NOT_READY;
-    if (r == 0)
-        *ret_ms = (float)((double)(end->when.tv_sec - start->when.tv_sec) * 1e3 +
-                          (double)(end->when.tv_nsec - start->when.tv_nsec) * 1e-6);
-    return fake_leave(r);
 }

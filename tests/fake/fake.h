@@ -8,19 +8,18 @@
  * Rules of the fake driver
  * - Nothing works before cuInit (3); calls that need a context fail without one (201). A primary context per
  * device, counted.
- * - Each stream is a thread of its own, in order, never waiting for another but by event. There is no default
- * stream: NULL is 801.
+ * - Each stream is a thread of its own, in order, never waiting for another. There is no default stream: NULL
+ * is 801.
  * - Device memory is the heap: address sanitizer sees what a kernel does wrong. Copies must lie in one
- * allocation each (1). A copy from or to memory that is not registered is done before the call returns, as
- * pageable memory is.
+ * allocation each (1). A copy from memory that is not registered has read it before the call returns, as it
+ * is with pageable memory.
  * - cuMemHostRegister wants whole pages (1) that are mapped (1) and not registered, in any context (712);
  * unregister wants the address that was registered (713). With the attribute
- * CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM set to 0 the device address of MAP_SHARED memory is another one,
- * and the only one that copies accept.
- * - cuModuleLoadDataEx takes any image but NULL and none of whose first byte is '!' (200).
- * cuModuleGetFunction finds the kernel `name` if fake_cuda()->kernel registered it, or the process, this
- * library, or the library in $FAKE_CUDA_KERNELS exports `fake_kernel_<name>`, a struct fake_kernel; else 500.
- * The same for globals.
+ * CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM set to 0 the host's address does not serve on the device (1).
+ * - cuModuleLoadDataEx takes any image but NULL and none of whose first byte is '!' (200), and no options
+ * (801). cuModuleGetFunction finds the kernel `name` if fake_cuda()->kernel registered it, or the process,
+ * this library, or the library in $FAKE_CUDA_KERNELS exports `fake_kernel_<name>`, a struct fake_kernel; else
+ * 500.
  * - A launch: grid and blocks of 1 or more, at most 1024 threads a block, shared memory up to 48 KiB or what
  * the attribute was set to (1). Parameters are copied at the launch, by the sizes the kernel declares.
  * - A sticky error kills the context: every call in it fails so, running kernels end at their next
@@ -60,11 +59,6 @@ struct fake_kernel {
     size_t sizes[FAKE_PARAMS];
 };
 
-struct fake_global {
-    void *p;
-    size_t size;
-};
-
 /* For a kernel that waits, called in its loop on the stream's thread: sleeps a little; does not return when
  * the context has died (it jumps out of the kernel). Elsewhere it only sleeps. Exported by libcuda.so.1; a
  * kernel in the test's program gets it by fake_cuda()->poll. */
@@ -76,14 +70,13 @@ void fake_poll(void);
 struct fake_cuda {
     /* Everything as after loading: streams ended, contexts, memory and registrations gone, faults forgotten,
      * kernels too, the environment read again. Returns the number of things that were left open (contexts,
-     * allocations, registrations, streams, events, modules): 0 when the program gave all back. */
+     * allocations, registrations, streams, graphs, modules): 0 when the program gave all back. */
     unsigned (*reset)(void);
 
     void (*devices)(int count);                                   /* 0 to 8; 1 is the default */
     void (*version)(int version);                                 /* 13000 */
     void (*attribute)(int device, unsigned attribute, int value); /* device -1: all */
     void (*kernel)(const char *name, const struct fake_kernel *kernel);
-    void (*global)(const char *name, void *p, size_t size);
     void (*poll)(void);
 
     /* The k-th call (1: the next) of a function ("cuLaunchKernel"; "*": any that can fail) returns `result`
