@@ -176,7 +176,7 @@ static int make_graphs(struct pgk_gpu *gpu)
 {
     struct pgk_gpu_push push;
     void *params[] = {&push, &gpu->device_plan};
-    uint32_t last = graph_of(gpu, UINT32_MAX);
+    uint32_t last = graph_of(gpu, gpu->blocks);
     int rc = last < PGK_GPU_GRAPHS ? 0 : -E2BIG;
     pgk_gpu_push_params(gpu, &push);
     drop_graphs(gpu);

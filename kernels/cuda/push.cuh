@@ -153,14 +153,16 @@ PGK_DEV void pgk_tidy_up(struct pgk_pusher *p, const struct pgk_gpu_segment *seg
 /* ---------------------------------------------------------------------------------------------- launched
  */
 
-PGK_DEV void pgk_begin_push(struct pgk_pusher *p, const struct pgk_gpu_push *push)
+/* This push's number, and the entries of the block's first tile. */
+PGK_DEV void pgk_begin_push(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t tile)
 {
     PGK_EACH(&p->block, t)
-    if (t == 0) {
+    if (t < PGK_GPU_LANES)
+        p->entry[t] = pgk_sys_load(push->entry + (tile * PGK_GPU_LANES + t) * 8);
+    else if (t == PGK_GPU_LANES)
         p->number =
             (pgk_gpu_load_acquire(&((const struct pgk_gpu_gate *)(uintptr_t)push->gate)->number) + 1) &
             0xffffffff;
-    }
     PGK_MEET
 }
 
@@ -196,18 +198,14 @@ PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
 {
     uint64_t failed = 0;
     bool more;
-    pgk_begin_push(p, push);
-    pgk_read_entries(p, push, block);
+    pgk_begin_push(p, push, block);
     for (uint64_t tile = block;; tile += blocks) {
         pgk_take_entries(p, push, plan);
         const struct pgk_gpu_segment *seg = &push->segment[p->segment];
         bool any = p->any;
         more = p->more;
-        if (any)
-            pgk_take_tile(p, seg);
-        if (more) /* while the bars are on their way */
-            pgk_read_entries(p, push, tile + blocks);
         if (any) {
+            pgk_take_tile(p, seg);
             pgk_push_tile(p, seg, plan);
             failed += pgk_note_problems(p, push, tile);
         }
@@ -217,6 +215,7 @@ PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
             pgk_tidy_up(p, seg, plan);
         if (!more)
             break;
+        pgk_read_entries(p, push, tile + blocks);
     }
 }
 

@@ -47,7 +47,7 @@ static struct pgk_engine_options options_of(enum pgk_kind kind)
                                        .cuda_rtc = pgk_fatbin_size > 0 ? "" : fake_path("libnvrtc.so.13"),
                                        .cache = "/dev/null", /* no directory: nothing is kept */
                                        .cuda_tasks = 1,
-                                       .cuda_timeout_ms = 400,
+                                       .cuda_timeout_ms = 1500,
                                        .gpu_stay_us = stay_us};
 }
 
