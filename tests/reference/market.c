@@ -70,13 +70,16 @@ static void shape(struct ref_market *market, struct pgd_bar *bar)
 
 void ref_market_next(struct ref_market *market, struct pgd_bar *ret)
 {
-    if (market->flat == 0 && chance(market, 600))
+    /* a move between two: Wilder's means of 2 rows halve at each flat one, and after a thousand they are no
+     * longer what they would be in a type of larger range */
+    if (market->flat == 0 && !market->was_flat && chance(market, 600))
         market->flat = chance(market, 3) ? 700 : 30;
     if (market->silent == 0 && chance(market, 400))
         market->silent = 40;
     *ret = (struct pgd_bar){.t = market->t, .n = 1};
     shape(market, ret);
     market->price = ret->c;
+    market->was_flat = market->flat > 0;
     market->flat -= market->flat > 0;
     market->silent -= market->silent > 0;
     market->t += 60000 * (int64_t)(1 + (chance(market, 10) ? ref_next(&market->random) % 90 : 0));

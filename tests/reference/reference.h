@@ -35,6 +35,7 @@ struct ref_market {
     int64_t t;
     double price;
     uint32_t flat;   /* rows left of a flat run */
+    bool was_flat;   /* the last row was one of it */
     uint32_t silent; /* rows left without volume */
     bool no_volume;  /* as an index: v and vw absent */
 };
