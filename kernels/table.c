@@ -51,6 +51,7 @@ int pgk_table_init(struct pgk_table *ret, const struct pgk_plan *plan, uint32_t 
     table.base = mmap(NULL, table.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (table.base == MAP_FAILED)
         return -ENOMEM;
+    (void)madvise(table.base, table.size, MADV_HUGEPAGE); /* rows of many series: a translation each */
     *ret = table;
     return 0;
 }

@@ -18,17 +18,22 @@ static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lin
 }
 
 /* Shared memory: what the block knows, lines (two sets of them for a sweep), outputs. */
-extern "C" __global__ void __launch_bounds__(512)
-    pgk_push(const __grid_constant__ struct pgk_gpu_push push, const struct pgk_gpu_plan *plan)
+static __device__ struct pgk_pusher *pgk_pusher_in(double *memory)
 {
-    extern __shared__ double memory[];
     struct pgk_pusher *p = (struct pgk_pusher *)memory;
     if (threadIdx.x == 0) {
         double *lines = memory + PGK_GPU_BLOCK_BYTES / 8;
         pgk_begin(&p->block, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
     }
     __syncthreads();
-    pgk_push_run(p, &push, plan, blockIdx.x, gridDim.x);
+    return p;
+}
+
+extern "C" __global__ void __launch_bounds__(512)
+    pgk_push(const __grid_constant__ struct pgk_gpu_push push, const struct pgk_gpu_plan *plan)
+{
+    extern __shared__ double memory[];
+    pgk_push_run(pgk_pusher_in(memory), &push, plan, blockIdx.x, gridDim.x);
 }
 
 /* One block for each tile of mail. */
@@ -37,13 +42,7 @@ extern "C" __global__ void __launch_bounds__(512)
              const __grid_constant__ struct pgk_gpu_stay stay, const struct pgk_gpu_plan *plan)
 {
     extern __shared__ double memory[];
-    struct pgk_pusher *p = (struct pgk_pusher *)memory;
-    if (threadIdx.x == 0) {
-        double *lines = memory + PGK_GPU_BLOCK_BYTES / 8;
-        pgk_begin(&p->block, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
-    }
-    __syncthreads();
-    pgk_stay_run(p, &push, &stay, plan, blockIdx.x);
+    pgk_stay_run(pgk_pusher_in(memory), &push, &stay, plan, blockIdx.x);
 }
 
 extern "C" __global__ void __launch_bounds__(512)
