@@ -20,8 +20,8 @@ def environment(folder, **more):
     return dict({"LD_LIBRARY_PATH": str(BUILD / "tests" / "fake"), "XDG_CACHE_HOME": str(folder)}, **more)
 
 
-def config(kind):
-    return {"engine": {"kind": kind}, "bus": {"symbols": 128, "bars": [{"timespan": "1m", "rows": 8000}], "trades": 16384, "quotes": 16384}}
+def config(kind, stay_us=20000):
+    return {"engine": {"kind": kind, "gpu_stay_us": stay_us}, "bus": {"symbols": 128, "bars": [{"timespan": "1m", "rows": 8000}], "trades": 16384, "quotes": 16384}}
 
 
 def nothing_of_nvidias_is_linked():
@@ -69,13 +69,18 @@ def computed(rows, columns):
 
 
 def gpu_fails_in_flight():
+    fails_in_flight(0, 6)  # every push is a kernel
+    fails_in_flight(10000000, 2)  # a sweep, then blocks that stay
+
+
+def fails_in_flight(stay_us, kernel):
     symbols = ["SIM%04d" % (i + 1) for i in range(100)]  # for fewer new series at a time the GPU is not asked
     t, rounds = 1700000040000, 40
     with Place() as place:
         sim = place.sim("--seed", 7, "--speed", 1, "--start", session_start("03:00"), "--symbols", 100)
-        d = place.daemon(sim, config=dict(config("cuda"), rest={"warm": False, "recheck_minutes": 0}),
+        d = place.daemon(sim, config=dict(config("cuda", stay_us), rest={"warm": False, "recheck_minutes": 0}),
                          clusters=[{"name": "stocks", "symbols": symbols, "topics": ["bars_1m"]}],
-                         env=environment(place.folder, FAKE_CUDA_FAULTS="kernel@6=700"))
+                         env=environment(place.folder, FAKE_CUDA_FAULTS="kernel@%d=700" % kernel))
         d.until_live(*symbols)
         check(d.status()["engine"] == "cuda: as configured; Fake GPU 0, fused kernels", "the GPU computes: " + d.status()["engine"])
         for i in range(rounds):
