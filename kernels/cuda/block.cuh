@@ -80,7 +80,7 @@ struct pgk_block {
     uint32_t outcome[PGK_GPU_LANES];
     int32_t key[2][PGK_GPU_ROWS][PGK_GPU_LANES];
     uint32_t rev[PGK_GPU_ROWS][PGK_GPU_LANES];
-    uint32_t unit_of[PGK_GPU_ROWS][PGK_GPU_LANES]; /* what becomes of it: below */
+    uint32_t unit_of[PGK_GPU_ROWS][PGK_GPU_LANES]; /* what becomes of it: above */
 };
 
 PGK_DEV uint64_t pgk_double_bits(double x)

@@ -36,12 +36,6 @@ PGK_DEV uint64_t pgk_sys_load(uint64_t address)
     asm volatile("ld.relaxed.sys.global.u64 %0, [%1];" : "=l"(ret) : "l"(address) : "memory");
     return ret;
 }
-PGK_DEV uint32_t pgk_sys_load32(uint64_t address)
-{
-    uint32_t ret;
-    asm volatile("ld.relaxed.sys.global.u32 %0, [%1];" : "=r"(ret) : "l"(address) : "memory");
-    return ret;
-}
 PGK_DEV uint64_t pgk_sys_load_acquire(uint64_t address)
 {
     uint64_t ret;
@@ -122,10 +116,6 @@ PGK_DEV void pgk_async_wait(bool later)
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
     return __atomic_load_n((uint64_t *)(uintptr_t)address, __ATOMIC_ACQUIRE);
-}
-PGK_DEV uint32_t pgk_sys_load32(uint64_t address)
-{
-    return __atomic_load_n((uint32_t *)(uintptr_t)address, __ATOMIC_ACQUIRE);
 }
 PGK_DEV uint64_t pgk_sys_load_acquire(uint64_t address)
 {

@@ -206,16 +206,11 @@ int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_d
         PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
         PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR,
         PGK_CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
-        PGK_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR,
         PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
         PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
         PGK_CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES,
         PGK_CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED,
         PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM,
-        PGK_CU_DEVICE_ATTRIBUTE_HOST_NATIVE_ATOMIC_SUPPORTED,
-        PGK_CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID,
-        PGK_CU_DEVICE_ATTRIBUTE_PCI_BUS_ID,
-        PGK_CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID,
     };
     int v[sizeof wanted / sizeof *wanted] = {0};
     char text[256];
@@ -229,14 +224,10 @@ int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_d
     }
     d.arch = (unsigned)(10 * v[0] + v[1]);
     d.sms = (unsigned)v[2];
-    d.threads_per_sm = (unsigned)v[3];
-    d.shared_size = (size_t)v[4];
-    d.host_tables = v[5] && v[6];
-    d.can_register = v[7];
-    d.same_pointer = v[8];
-    d.native_atomics = v[9];
-    snprintf(d.pci, sizeof d.pci, "%04x:%02x:%02x.0", (unsigned)v[10] & 0xffff, (unsigned)v[11] & 0xff,
-             (unsigned)v[12] & 0xff);
+    d.shared_size = (size_t)v[3];
+    d.host_tables = v[4] && v[5];
+    d.can_register = v[6];
+    d.same_pointer = v[7];
     *ret = d;
     return 0;
 }

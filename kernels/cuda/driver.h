@@ -84,16 +84,13 @@ struct pgk_driver_device {
     int device; /* CUdevice */
     char name[96];
     uint8_t uuid[16];
-    char pci[16];    /* "0000:65:00.0" */
     uint64_t memory; /* bytes */
     unsigned arch;   /* 90: compute capability 9.0; sm_90 */
     unsigned sms;
-    unsigned threads_per_sm;
     size_t shared_size; /* shared memory a block may ask for, with the attribute set */
     bool host_tables;  /* shares the host's page tables: any pointer of the process serves as it is (GH200) */
     bool can_register; /* host memory can be registered */
     bool same_pointer; /* registered memory has the same address on the device */
-    bool native_atomics; /* atomics on host memory are as between threads of the host */
 };
 
 int pgk_driver_device(const struct pgk_driver *driver, int ordinal, struct pgk_driver_device *ret, char *why,

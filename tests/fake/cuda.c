@@ -484,7 +484,6 @@ void fake_settings(void)
 {
     static const int attributes[][2] = {
         {PGK_CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 8},
-        {PGK_CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, 2048},
         {PGK_CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 9},
         {PGK_CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM, 1},
         {PGK_CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, 232448},
@@ -492,8 +491,6 @@ void fake_settings(void)
     };
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         set_attribute(-1, (unsigned)attributes[i][0], attributes[i][1]);
-    for (int i = 0; i < DEVICES; i++)
-        set_attribute(i, PGK_CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, 16 + i);
     uint64_t devices = number("FAKE_CUDA_DEVICES", 1);
     fake.devices = devices > DEVICES ? DEVICES : (int)devices;
     fake.version = (int)number("FAKE_CUDA_VERSION", 13000);
