@@ -55,25 +55,17 @@ static inline void place(struct pgk_rows *b, uint32_t r, uint32_t group, pgk_int
 /* Where the bars of each lane begin stays in registers. */
 #define LANES_UNROLLED _Pragma("GCC unroll 8")
 
-/* Meta words before the copy; false when a revision is odd. */
-INLINE bool load_revisions(struct pgk_rows *b, bool straight)
+/* Meta words before the copy of a row. Returns all of them or'ed. */
+INLINE uint64_t load_revisions(const uint8_t *const *bar, size_t at, int64_t *ret)
 {
-    const uint8_t *bar[PGK_TILE];
-    int64_t *rev = b->out->rev[0];
-    const uint32_t rows = b->rows;
-    const size_t stride = b->bar_stride;
-    pgk_int odd = {0};
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        bar[l] = b->bar[0][l] + PGD_BAR_META;
-    for (uint32_t r = 0; r < rows; r++, rev += PGK_TILE) {
-        LANES_UNROLLED
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            rev[l] =
-                (int64_t)shm_load64_acquire(straight ? bar[l] + r * stride : b->bar[r][l] + PGD_BAR_META);
-        for (uint32_t g = 0; g < GROUPS; g++)
-            odd |= *vector_int(rev, g);
+    uint64_t any = 0;
+    LANES_UNROLLED
+    for (uint32_t i = 0; i < L; i++) {
+        uint64_t meta = shm_load64_acquire(bar[i] + at + PGD_BAR_META);
+        any |= meta;
+        ret[i] = (int64_t)meta;
     }
-    return !pgk_any(pgk_not(pgk_eq_int(odd & 1, pgk_splat_int(0))));
+    return any;
 }
 
 /* And after it. */
@@ -93,23 +85,37 @@ INLINE bool same_revisions(const struct pgk_rows *b, bool straight)
     return (uint16_t)differ == 0;
 }
 
-INLINE void load_rows(struct pgk_rows *b, uint32_t g, bool straight)
+/* Asks for the same rows of the next block: not for so many at a time that the processor waits for them. */
+INLINE void ask_bars(const uint8_t *const *bar, size_t at)
+{
+    LANES_UNROLLED
+    for (uint32_t i = 0; i < L; i++)
+        __builtin_prefetch(bar[i] + at);
+}
+
+/* False when a revision is odd. */
+INLINE bool load_rows(struct pgk_rows *b, uint32_t g, bool straight)
 {
     double *field[PGK_BAR_FIELDS];
     const uint8_t *bar[L];
     const uint32_t rows = b->rows;
     const size_t stride = straight ? b->bar_stride : 0;
-    const bool sessions = b->layout->plan->sessions;
+    const bool sessions = b->layout->plan->sessions, ask = straight && !b->asked;
+    int64_t *rev = b->out->rev[0] + (size_t)g * L;
+    uint64_t any = 0;
     for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
         field[f] = pgk_tile_now(b->layout, b->tile, f);
     for (uint32_t i = 0; i < L; i++)
         bar[i] = b->bar[0][g * L + i];
-    for (uint32_t r = 0; r < rows; r++) {
+    for (uint32_t r = 0; r < rows; r++, rev += PGK_TILE) {
         const size_t to = (size_t)r * PGK_TILE;
         pgk_real word[LINE_WORDS];
         for (uint32_t i = 0; !straight && i < L; i++)
             bar[i] = b->bar[r][g * L + i];
+        any |= load_revisions(bar, r * stride, rev);
         load_lines(bar, r * stride, word);
+        if (ask)
+            ask_bars(bar, (r + rows) * stride);
         *vector(field[PGK_H] + to, g) = word[H];
         *vector(field[PGK_L] + to, g) = word[LO];
         *vector(field[PGK_C] + to, g) = word[C];
@@ -118,16 +124,16 @@ INLINE void load_rows(struct pgk_rows *b, uint32_t g, bool straight)
         if (sessions)
             place(b, r, g, (pgk_int)word[T]);
     }
+    return (any & 1) == 0;
 }
 
 INLINE bool load_as(struct pgk_rows *b, bool straight)
 {
-    if (!load_revisions(b, straight))
-        return false;
+    bool even = true;
     for (uint32_t g = 0; g < GROUPS; g++)
-        load_rows(b, g, straight);
+        even &= load_rows(b, g, straight);
     shm_fence_acquire();
-    return same_revisions(b, straight);
+    return even && same_revisions(b, straight);
 }
 
 static bool load(struct pgk_rows *b)
@@ -168,30 +174,23 @@ static inline double *band_at(const struct pgk_rows *b, uint32_t band)
     return b->bands + (size_t)band * 2 * PGK_ROWS * PGK_TILE;
 }
 
-/* Rows of a block that an op steps in one go, and the band it has. */
-struct part {
-    uint32_t from;
-    uint32_t to;
-    double *band;
-};
-
-static inline struct pgk_row first_row(const struct pgk_rows *b, const struct pgk_op *op, struct part part,
+static inline struct pgk_row first_row(const struct pgk_rows *b, const struct pgk_op *op, uint32_t band,
                                        uint32_t group)
 {
     struct pgk_tile *tile = b->tile;
     const struct pgk_layout *layout = b->layout;
-    const size_t at = (size_t)part.from * PGK_TILE;
+    double *bands = band_at(b, band);
     return (struct pgk_row){
-        .h = vector(pgk_tile_now(layout, tile, PGK_H) + at, group),
-        .l = vector(pgk_tile_now(layout, tile, PGK_L) + at, group),
-        .c = vector(pgk_tile_now(layout, tile, PGK_C) + at, group),
-        .v = vector(pgk_tile_now(layout, tile, PGK_V) + at, group),
-        .p = vector(pgk_tile_now(layout, tile, PGK_P) + at, group),
-        .derived = {vector(pgk_tile_now(layout, tile, op->derived) + at, group),
-                    vector(pgk_tile_now(layout, tile, op->derived + 1) + at, group)},
-        .band = {vector(part.band + at, group), vector(part.band + at + PGK_ROWS * PGK_TILE, group)},
-        .held = *vector((double *)(uintptr_t)b->held, group) + (double)part.from,
-        .age = *vector((double *)(uintptr_t)b->age, group) + (double)part.from};
+        .h = vector(pgk_tile_now(layout, tile, PGK_H), group),
+        .l = vector(pgk_tile_now(layout, tile, PGK_L), group),
+        .c = vector(pgk_tile_now(layout, tile, PGK_C), group),
+        .v = vector(pgk_tile_now(layout, tile, PGK_V), group),
+        .p = vector(pgk_tile_now(layout, tile, PGK_P), group),
+        .derived = {vector(pgk_tile_now(layout, tile, op->derived), group),
+                    vector(pgk_tile_now(layout, tile, op->derived + 1), group)},
+        .band = {vector(bands, group), vector(bands + (size_t)PGK_ROWS * PGK_TILE, group)},
+        .held = *vector((double *)(uintptr_t)b->held, group),
+        .age = *vector((double *)(uintptr_t)b->age, group)};
 }
 
 /* Rows of a band side by side: their sums do not wait for one another. */
@@ -210,9 +209,12 @@ INLINE void band_rows(const struct pgk_rows *b, uint32_t i, uint32_t group, uint
     double *to = band_at(b, i) + at;
     pgk_real one[ABREAST], two[ABREAST];
     if (band->kind == PGK_BAND_RANGE) {
-        pgk_ranges(vector(pgk_tile_now(b->layout, b->tile, PGK_H) + at, group),
-                   vector(pgk_tile_now(b->layout, b->tile, PGK_L) + at, group), band->n, (int32_t)rows, one,
-                   two);
+        pgk_window h = vector(pgk_tile_now(b->layout, b->tile, PGK_H) + at, group);
+        pgk_window l = vector(pgk_tile_now(b->layout, b->tile, PGK_L) + at, group);
+        if (rows > 1 && band->n >= rows)
+            pgk_ranges_abreast(h, l, band->n, (int32_t)rows, one, two);
+        else
+            pgk_ranges(h, l, band->n, (int32_t)rows, one, two);
         put_rows(to, group, rows, one);
         put_rows(to + other, group, rows, two);
         return;
@@ -250,37 +252,61 @@ static inline double *slot_at(const struct pgk_units *u, uint32_t r, uint32_t sl
 
 typedef void step_fn(const struct pgk_op *op, union pgk_word *s, const struct pgk_row *row, pgk_real *out);
 
-/* One op over the rows of one group of lanes; all but the first three arguments are constants. */
-static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *b, const struct pgk_op *op,
-                                                         struct part part, uint32_t group, step_fn *step,
-                                                         uint32_t outputs, uint32_t words, bool steady,
-                                                         bool whole)
-{
-    struct pgk_row row = first_row(b, op, part, group);
+/* An op on its way through the rows of one group of lanes. What it has of outputs and words is a constant to
+ * whoever calls these. */
+struct run {
     union pgk_word s[PGK_WORDS_MAX];
     double *to[PGK_OUTPUTS];
-    const size_t row_words = (size_t)(b->out->words + 1) * PGK_TILE;
-    const int64_t *session = b->session[0][part.from];
-    row.steady = steady;
+};
+
+INLINE struct run begin(const struct pgk_rows *b, const struct pgk_op *op, uint32_t group, uint32_t outputs,
+                        uint32_t words)
+{
+    struct run ret;
     for (uint32_t j = 0; j < outputs; j++)
-        to[j] = slot_at(b->out, part.from, slot_of(b->out, op->column[j]));
+        ret.to[j] = slot_at(b->out, 0, slot_of(b->out, op->column[j]));
     for (uint32_t w = 0; w < words; w++)
-        s[w].f = *vector(pgk_tile_word(b->tile, op->word + w), group);
-    for (uint32_t r = part.from; r < part.to; r++, next_row(&row), session += PGK_TILE) {
+        ret.s[w].f = *vector(pgk_tile_word(b->tile, op->word + w), group);
+    return ret;
+}
+
+INLINE void put_outputs(struct run *run, const struct pgk_rows *b, uint32_t group, const pgk_real *out,
+                        uint32_t outputs)
+{
+    const size_t row_words = (size_t)(b->out->words + 1) * PGK_TILE;
+    for (uint32_t j = 0; j < outputs; j++, run->to[j - 1] += row_words)
+        *vector(run->to[j], group) = published(out[j]);
+}
+
+INLINE void end(const struct run *run, const struct pgk_rows *b, const struct pgk_op *op, uint32_t group,
+                uint32_t words)
+{
+    for (uint32_t w = 0; w < words; w++)
+        *vector(pgk_tile_word(b->tile, op->word + w), group) = run->s[w].f;
+}
+
+/* One op over the rows of one group of lanes; all but the first four arguments are constants. */
+INLINE void run_op(const struct pgk_rows *b, const struct pgk_op *op, uint32_t band, uint32_t group,
+                   step_fn *step, uint32_t outputs, uint32_t words, bool steady, bool whole)
+{
+    struct pgk_row row = first_row(b, op, band, group);
+    struct run run = begin(b, op, group, outputs, words);
+    const int64_t *session = b->session[0][0];
+    const uint32_t rows = b->rows;
+    row.steady = steady;
+    for (uint32_t r = 0; r < rows; r++, next_row(&row), session += PGK_TILE) {
         union pgk_word old[PGK_WORDS_MAX];
         pgk_real out[PGK_OUTPUTS];
         for (uint32_t w = 0; w < words; w++)
-            old[w] = s[w];
+            old[w] = run.s[w];
         row.session[0] = *vector_int((int64_t *)(uintptr_t)session, group);
         row.session[1] = *vector_int((int64_t *)(uintptr_t)(session + PGK_ROWS * PGK_TILE), group);
-        step(op, s, &row, out);
+        step(op, run.s, &row, out);
         for (uint32_t w = 0; !whole && w < words; w++)
-            s[w].f = pgk_sel(active(b, r, group), s[w].f, old[w].f);
-        for (uint32_t j = 0; j < outputs; j++, to[j - 1] += row_words)
-            *vector(to[j], group) = published(out[j]);
+            run.s[w].f = pgk_sel(active(b, r, group), run.s[w].f, old[w].f);
+        put_outputs(&run, b, group, out, outputs);
     }
-    for (uint32_t w = 0; w < words; w++)
-        *vector(pgk_tile_word(b->tile, op->word + w), group) = s[w].f;
+    end(&run, b, op, group, words);
 }
 
 #define OUTPUTS(...) (sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *))
@@ -289,10 +315,10 @@ static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *
     do {                                                                                                     \
         struct pgk_op fixed = *op;                                                                           \
         fixed.n[0] = (a), fixed.n[1] = (b_), fixed.n[2] = (c);                                               \
-        run_op(b, &fixed, part, g, step, outputs, words, true, true);                                        \
+        run_op(b, &fixed, band, g, step, outputs, words, true, true);                                        \
     } while (0)
 #define PGK_INDICATOR(id, stem, step, given, bare, defaults, columns, unit, window, words, ...)              \
-    static void run_##id(const struct pgk_rows *b, const struct pgk_op *op, struct part part)                \
+    static void run_##id(const struct pgk_rows *b, const struct pgk_op *op, uint32_t band)                   \
     {                                                                                                        \
         for (uint32_t g = 0; g < GROUPS; g++) {                                                              \
             if (b->steady && b->whole && (words) == 0 && op->n[0] == 20)                                     \
@@ -301,14 +327,16 @@ static inline __attribute__((always_inline)) void run_op(const struct pgk_rows *
                      op->n[2] == 3)                                                                          \
                 WITH_PERIODS(14, 3, 3, pgk_##step##_step, OUTPUTS columns, words);                           \
             else if (b->steady && b->whole)                                                                  \
-                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, true, true);               \
+                run_op(b, op, band, g, pgk_##step##_step, OUTPUTS columns, words, true, true);               \
             else if (b->steady)                                                                              \
-                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, true, false);              \
+                run_op(b, op, band, g, pgk_##step##_step, OUTPUTS columns, words, true, false);              \
             else                                                                                             \
-                run_op(b, op, part, g, pgk_##step##_step, OUTPUTS columns, words, false, false);             \
+                run_op(b, op, band, g, pgk_##step##_step, OUTPUTS columns, words, false, false);             \
         }                                                                                                    \
     }
 #include "indicators.def"
+
+#include "simd_team.h"
 
 /* -------------------------------------------------------------------------------------------------- store */
 
@@ -418,39 +446,43 @@ static void store(const struct pgk_units *u)
 /* ------------------------------------------------------------------------------------------------ together
  */
 
-/* Asks for the lines of row r of the units, and of the bars that come next. */
+/* Asks for the lines of row r of the units, and of the bars that come next unless that has been done. */
 static inline void prefetch_row(const struct pgk_rows *b, uint32_t r)
 {
     size_t bytes = (b->layout->plan->columns + 1) * sizeof(double);
     for (uint32_t l = 0; l < PGK_TILE; l++) {
         for (size_t at = 0; !b->out->past && at < bytes; at += PGD_LINE)
             __builtin_prefetch(unit_at(b->out, r, l, b->straight) + at, 1);
-        if (b->next[l] != NULL)
+        if (!b->straight && b->next[l] != NULL)
             __builtin_prefetch(b->next[l] + r * b->bar_stride);
     }
 }
 
-/* Rows of each op before the next one takes its turn: few enough that the processor sees the end of one and
- * the beginning of the next together. */
-#define PART 8u
-
-static void step(struct pgk_rows *b)
+static void take_turn(const struct pgk_rows *b, const struct pgk_turn *turn)
 {
-    static void (*const run[PGK_INDICATORS])(const struct pgk_rows *, const struct pgk_op *, struct part) = {
+    static void (*const run[PGK_INDICATORS])(const struct pgk_rows *, const struct pgk_op *, uint32_t) = {
 #define PGK_INDICATOR(id, ...) [PGK_##id] = run_##id,
 #include "indicators.def"
     };
-    const struct pgk_plan *plan = b->layout->plan;
-    uint32_t bands = b->layout->bands, asked = 0;
-    for (uint32_t i = 0; i < bands; i++)
+    const struct pgk_op *op = b->layout->plan->op;
+    if (turn->ops > 1 && b->steady && b->whole) {
+        run_team(b, turn);
+        return;
+    }
+    for (uint32_t i = 0; i < turn->ops; i++)
+        run[op[turn->op[i]].id](b, &op[turn->op[i]], b->layout->band_of[turn->op[i]]);
+}
+
+static void step(struct pgk_rows *b)
+{
+    const struct pgk_layout *layout = b->layout;
+    const bool ask = !b->asked && !(b->straight && b->out->past);
+    uint32_t asked = 0;
+    for (uint32_t i = 0; i < layout->bands; i++)
         run_band(b, i);
-    for (uint32_t from = 0; from < b->rows; from += PART) {
-        struct part part = {.from = from, .to = from + PART < b->rows ? from + PART : b->rows};
-        for (uint32_t i = 0; i < plan->ops; i++) {
-            part.band = band_at(b, b->layout->band_of[i]);
-            run[plan->op[i].id](b, &plan->op[i], part);
-        }
-        for (; !b->asked && asked < part.to; asked++)
+    for (uint32_t i = 0; i < layout->turns; i++) {
+        take_turn(b, &layout->turn[i]);
+        for (; ask && asked * layout->turns < b->rows * (i + 1); asked++)
             prefetch_row(b, asked);
     }
 }

@@ -39,6 +39,45 @@ static void add_bands(struct pgk_layout *layout, uint32_t i)
     }
 }
 
+/* The team's ops, of those that are in none yet; false when some kind has none left. */
+static bool gather_team(struct pgk_turn *turn, const struct pgk_plan *plan, const uint32_t *kinds,
+                        const bool *taken)
+{
+    for (turn->ops = 0; turn->ops < PGK_TEAM_OPS && kinds[turn->ops] != PGK_INDICATORS; turn->ops++) {
+        uint32_t i =
+            turn->ops > 0 && kinds[turn->ops] == kinds[turn->ops - 1] ? turn->op[turn->ops - 1] + 1u : 0;
+        while (i < plan->ops && (taken[i] || plan->op[i].id != kinds[turn->ops]))
+            i++;
+        if (i == plan->ops)
+            return false;
+        turn->op[turn->ops] = (uint8_t)i;
+    }
+    return true;
+}
+
+static void add_turns(struct pgk_layout *layout)
+{
+    static const uint32_t kinds[PGK_TEAM_NONE][PGK_TEAM_OPS] = {
+#define TWO(a, b)        {PGK_##a, PGK_##b, PGK_INDICATORS},
+#define FOUR(a, b, c, d) {PGK_##a, PGK_##b, PGK_##c, PGK_##d},
+        PGK_TEAMS(TWO, FOUR)};
+#undef TWO
+#undef FOUR
+    bool taken[PGK_COLUMNS_MAX] = {false};
+    struct pgk_turn *turn = layout->turn;
+    for (uint32_t team = 0; team < PGK_TEAM_NONE; team++) {
+        while (gather_team(turn, layout->plan, kinds[team], taken)) {
+            for (uint32_t i = 0; i < turn->ops; i++)
+                taken[turn->op[i]] = true;
+            turn++->team = team;
+        }
+    }
+    for (uint32_t i = 0; i < layout->plan->ops; i++)
+        if (!taken[i])
+            *turn++ = (struct pgk_turn){PGK_TEAM_NONE, 1, {(uint8_t)i}};
+    layout->turns = (uint32_t)(turn - layout->turn);
+}
+
 /* What a step reads before its own row, of those fields of which the plan has more. */
 static void reach_back(uint32_t *past, const struct pgk_op *op)
 {
@@ -62,6 +101,7 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
             reach_back(ret->past, &plan->op[i]);
         add_bands(ret, i);
     }
+    add_turns(ret);
     ret->first = at;
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t f = 0; f < plan->fields; f++) {

@@ -22,6 +22,32 @@ struct pgk_band {
     enum pgk_band_kind kind;
 };
 
+/* Recurrences that are stepped side by side, since each waits for its own row before: their kinds. */
+#define PGK_TEAMS(TWO, FOUR)                                                                                 \
+    FOUR(EMA, RSI, MACD, ATR)                                                                                \
+    TWO(RSI, ATR)                                                                                            \
+    TWO(RSI, MACD)                                                                                           \
+    TWO(EMA, MACD)                                                                                           \
+    TWO(EMA, EMA)
+
+enum pgk_team {
+#define PGK_TEAM_TWO(a, b)        PGK_TEAM_##a##_##b,
+#define PGK_TEAM_FOUR(a, b, c, d) PGK_TEAM_##a##_##b##_##c##_##d,
+    PGK_TEAMS(PGK_TEAM_TWO, PGK_TEAM_FOUR)
+#undef PGK_TEAM_TWO
+#undef PGK_TEAM_FOUR
+        PGK_TEAM_NONE
+};
+
+#define PGK_TEAM_OPS 4u
+
+/* Ops of a plan that are stepped together: a team, or one. */
+struct pgk_turn {
+    enum pgk_team team;
+    uint32_t ops;
+    uint8_t op[PGK_TEAM_OPS]; /* in the order of the team's kinds */
+};
+
 /* Where things lie in the tiles of one size. */
 struct pgk_layout {
     const struct pgk_plan *plan;
@@ -34,6 +60,8 @@ struct pgk_layout {
     uint32_t bands;
     uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
     struct pgk_band band[PGK_COLUMNS_MAX];
+    uint32_t turns;
+    struct pgk_turn turn[PGK_COLUMNS_MAX];
 };
 
 struct pgk_tile {

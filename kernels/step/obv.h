@@ -24,7 +24,10 @@ PGK_FN pgk_int pgk_obv_add(pgk_int balance, pgk_int delta)
 {
     pgk_int spent = pgk_splat_int(PGK_OBV_SPENT), sum = pgk_wrap_add(balance, delta);
     pgk_mask over = pgk_lt_int((balance ^ sum) & (delta ^ sum), pgk_splat_int(0));
-    return pgk_sel_int(over | pgk_eq_int(balance, spent) | pgk_eq_int(delta, spent), spent, sum);
+    over = over | pgk_eq_int(balance, spent) | pgk_eq_int(delta, spent);
+    if (pgk_any(over)) /* hardly ever: the next row need not wait for what is only looked at */
+        sum = pgk_sel_int(over, spent, sum);
+    return sum;
 }
 
 /* In shares, rounded once: beyond 2^53 millionths the conversion itself would round. */

@@ -3,8 +3,9 @@
  * One header per indicator holds its only definition: a step function that takes one row, the values of the
  * rows before it, and the indicator's own state words, and gives its outputs. The functions are plain C that
  * compiles for one series or for several side by side (step/lanes.h), for the host and for a device: no
- * allocation, no global, no branch on a value. Sums run from the oldest row to the newest, and nothing may be
- * contracted to a fused multiply-add, so that every engine gives the same bits. */
+ * allocation, no global, no branch on a value but around what hardly any needs. Sums run from the oldest row
+ * to the newest, and nothing may be contracted to a fused multiply-add, so that every engine gives the same
+ * bits. */
 #ifndef STEP_STEP_H
 #define STEP_STEP_H
 
@@ -139,6 +140,32 @@ PGK_FN void pgk_ranges(pgk_window h, pgk_window l, uint32_t n, int32_t rows, pgk
         for (int32_t r = 0; r < rows; r++) {
             high[r] = pgk_max(PGK_AT(h, r - i), high[r]);
             low[r] = pgk_min(PGK_AT(l, r - i), low[r]);
+        }
+    }
+}
+
+/* The same of several rows, no more than n, where what their windows share is looked at once. A NaN in an
+ * older row counts for nothing here as there, and of two zeros the newer one is taken: the same bits. */
+PGK_FN void pgk_ranges_abreast(pgk_window h, pgk_window l, uint32_t n, int32_t rows, pgk_real *high,
+                               pgk_real *low)
+{
+    pgk_real top = pgk_splat(-__builtin_inf()), bottom = pgk_splat(__builtin_inf());
+    for (int32_t i = 1; i <= (int32_t)n - rows; i++) {
+        top = pgk_max(PGK_AT(h, -i), top);
+        bottom = pgk_min(PGK_AT(l, -i), bottom);
+    }
+    for (int32_t r = rows - 1; r >= 0; r--) {
+        high[r] = PGK_AT(h, r);
+        low[r] = PGK_AT(l, r);
+        for (int32_t i = r - 1; i >= 0; i--) {
+            high[r] = pgk_max(PGK_AT(h, i), high[r]);
+            low[r] = pgk_min(PGK_AT(l, i), low[r]);
+        }
+        high[r] = pgk_max(top, high[r]);
+        low[r] = pgk_min(bottom, low[r]);
+        if (r > 0) { /* the oldest row of the window of row r - 1 */
+            top = pgk_max(PGK_AT(h, r - (int32_t)n), top);
+            bottom = pgk_min(PGK_AT(l, r - (int32_t)n), bottom);
         }
     }
 }

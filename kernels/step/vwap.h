@@ -13,7 +13,10 @@ PGK_FN pgk_real pgk_typical(pgk_real h, pgk_real l, pgk_real c)
 /* The price that stands for a bar's volume. */
 PGK_FN pgk_real pgk_volume_price(pgk_real h, pgk_real l, pgk_real c, pgk_real vw)
 {
-    return pgk_sel(pgk_eq(vw, vw), vw, pgk_typical(h, l, c));
+    pgk_mask absent = pgk_is_nan(vw);
+    if (pgk_any(absent)) /* hardly ever */
+        vw = pgk_sel(absent, pgk_typical(h, l, c), vw);
+    return vw;
 }
 
 /* The session is n[0]: 0 regular, 1 extended. */
