@@ -48,6 +48,7 @@ static constexpr struct pgk_fused_plan pgk_fused = PGK_FUSED_PLAN;
 #define PGK_GPU_ROWS   8u
 #define PGK_GPU_PAD    (PGK_GPU_LANES + 1) /* lanes lie apart so that 16 words of one do not share a bank */
 #define PGK_LINE_WORDS 8u
+#define PGK_GPU_LINE   (PGK_LINE_WORDS * PGK_GPU_PAD) /* a row of all lanes */
 #define PGK_BAR_TRIES  16
 
 /* Of a careful block's rows: what is there is not of the bar; a unit is written, since what is there, if

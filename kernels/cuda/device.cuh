@@ -89,7 +89,7 @@ PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
 }
 /* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
  * group. */
-PGK_DEV void pgk_async_load(double *to, uint64_t address)
+PGK_DEV void pgk_async_load(void *to, uint64_t address)
 {
     uint32_t shared = (uint32_t)__cvta_generic_to_shared(to);
     asm volatile("cp.async.ca.shared.global [%0], [%1], 8;" ::"r"(shared), "l"(address) : "memory");
@@ -166,14 +166,10 @@ PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
 {
     return *p;
 }
-PGK_DEV void pgk_async_load(double *to, uint64_t address)
+PGK_DEV void pgk_async_load(void *to, uint64_t address)
 {
-    union {
-        uint64_t u;
-        double f;
-    } word;
-    word.u = pgk_sys_load(address);
-    *to = word.f;
+    const uint64_t word = pgk_sys_load(address);
+    __builtin_memcpy(to, &word, sizeof word);
 }
 PGK_DEV void pgk_async_end(void) {}
 PGK_DEV void pgk_async_wait(bool later)

@@ -17,23 +17,23 @@ static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lin
     b->outs = outs;
 }
 
-/* Shared memory: what the block knows, lines (two sets of them for a sweep), outputs. */
+/* Shared memory: what the block knows, lines (two sets of them), outputs. */
 static __device__ struct pgk_pusher *pgk_pusher_in(double *memory)
 {
     struct pgk_pusher *p = (struct pgk_pusher *)memory;
     if (threadIdx.x == 0) {
-        double *lines = memory + PGK_GPU_BLOCK_BYTES / 8;
-        pgk_begin(&p->block, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
+        p->lines = memory + PGK_GPU_BLOCK_BYTES / 8;
+        pgk_begin(&p->block, 1, p->lines, p->lines + 2 * PGK_GPU_LINE);
     }
     __syncthreads();
     return p;
 }
 
-extern "C" __global__ void __launch_bounds__(512)
-    pgk_push(const __grid_constant__ struct pgk_gpu_push push, const struct pgk_gpu_plan *plan)
+extern "C" __global__ void __launch_bounds__(512) pgk_push(const __grid_constant__ struct pgk_gpu_push push,
+                                                           const struct pgk_gpu_plan *plan, uint32_t ahead)
 {
     extern __shared__ double memory[];
-    pgk_push_run(pgk_pusher_in(memory), &push, plan, blockIdx.x, gridDim.x);
+    pgk_push_run(pgk_pusher_in(memory), &push, plan, ahead, blockIdx.x, gridDim.x);
 }
 
 /* One block for each tile of mail. */
@@ -53,8 +53,8 @@ extern "C" __global__ void __launch_bounds__(512)
     struct pgk_sweeper *s = (struct pgk_sweeper *)memory;
     if (threadIdx.x == 0) {
         s->lines[0] = memory + PGK_GPU_BLOCK_BYTES / 8;
-        s->lines[1] = s->lines[0] + rows * PGK_LINE_WORDS * PGK_GPU_PAD;
-        pgk_begin(&s->block, rows, s->lines[0], s->lines[1] + rows * PGK_LINE_WORDS * PGK_GPU_PAD);
+        s->lines[1] = s->lines[0] + rows * PGK_GPU_LINE;
+        pgk_begin(&s->block, rows, s->lines[0], s->lines[1] + rows * PGK_GPU_LINE);
     }
     __syncthreads();
     pgk_sweep_run(s, &seg, plan, tasks, count, gen, blockIdx.x, gridDim.x);

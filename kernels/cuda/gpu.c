@@ -87,26 +87,37 @@ static int set_shape(struct pgk_gpu *gpu)
     return 0;
 }
 
-/* Which graph a push of so many tiles is: of 2^i blocks, or of as many as there are at most, where a block
- * then has several tiles, one after the other. */
-static uint32_t graph_of(const struct pgk_gpu *gpu, uint32_t tiles)
+/* How a push is launched: 2^i blocks with a tile each; or as many blocks as there are at most, with several
+ * tiles each, up to PGK_GPU_TILES of them at hand at a time. */
+struct shape {
+    uint32_t blocks;
+    uint32_t ahead;
+};
+
+static struct shape shape_of(const struct pgk_gpu *gpu, uint32_t graph)
 {
-    uint32_t graph = 0;
-    while (1u << graph < tiles && 1u << graph < gpu->blocks)
-        graph++;
-    return graph;
+    uint32_t powers = 0;
+    while (1u << powers < gpu->blocks)
+        powers++;
+    if (graph < powers)
+        return (struct shape){.blocks = 1u << graph, .ahead = 1};
+    return (struct shape){.blocks = gpu->blocks, .ahead = graph - powers + 1};
 }
 
-static uint32_t blocks_of(const struct pgk_gpu *gpu, uint32_t graph)
+static uint32_t graph_of(const struct pgk_gpu *gpu, uint32_t tiles)
 {
-    return 1u << graph < gpu->blocks ? 1u << graph : gpu->blocks;
+    for (uint32_t graph = 0;; graph++) {
+        struct shape shape = shape_of(gpu, graph);
+        if (shape.blocks * shape.ahead >= tiles || shape.ahead == PGK_GPU_TILES)
+            return graph;
+    }
 }
 
 /* Done and each array begin on lines of their own: one side's stores do not share a line with the other's. */
 static int take_host_memory(struct pgk_gpu *gpu)
 {
     size_t room = (gpu->entries + PGK_GPU_LANES - 1) / PGK_GPU_LANES * PGK_GPU_LANES +
-                  gpu->blocks * (size_t)PGK_GPU_LANES;
+                  gpu->blocks * (size_t)PGK_GPU_TILES * PGK_GPU_LANES;
     size_t entry = room * sizeof *gpu->entry, problem = room * sizeof *gpu->problem;
     size_t size = 2 * LINE + entry + problem + PGK_GPU_TASKS * sizeof *gpu->tasks;
     PGK_GPU_TRY(
@@ -175,13 +186,16 @@ static void drop_graphs(struct pgk_gpu *gpu)
 static int make_graphs(struct pgk_gpu *gpu)
 {
     struct pgk_gpu_push push;
-    void *params[] = {&push, &gpu->device_plan};
-    uint32_t last = graph_of(gpu, gpu->blocks);
+    struct shape shape;
+    void *params[] = {&push, &gpu->device_plan, &shape.ahead};
+    uint32_t last = graph_of(gpu, UINT32_MAX);
     int rc = last < PGK_GPU_GRAPHS ? 0 : -E2BIG;
     pgk_gpu_push_params(gpu, &push);
     drop_graphs(gpu);
-    for (uint32_t i = 0; rc == 0 && i <= last; i++)
-        rc = pgk_gpu_graph(gpu, gpu->push, gpu->stream, blocks_of(gpu, i), params, &gpu->pushes_of[i]);
+    for (uint32_t i = 0; rc == 0 && i <= last; i++) {
+        shape = shape_of(gpu, i);
+        rc = pgk_gpu_graph(gpu, gpu->push, gpu->stream, shape.blocks, params, &gpu->pushes_of[i]);
+    }
     return rc != 0 ? rc : pgk_stay_prepare(gpu);
 }
 
@@ -295,7 +309,7 @@ static void close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
 static int launch_push(struct pgk_gpu *gpu, uint32_t count)
 {
     uint32_t graph = graph_of(gpu, (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES);
-    close_entries(gpu, count, blocks_of(gpu, graph));
+    close_entries(gpu, count, shape_of(gpu, graph).blocks);
     gpu->busy = true;
     PGK_GPU_TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
     gpu->number++;

@@ -48,7 +48,7 @@ struct pgk_gpu {
     struct CUfunc_st *sweep;
     struct CUfunc_st *floor;
     struct CUstream_st *stream;
-    struct CUgraphExec_st *pushes_of[PGK_GPU_GRAPHS]; /* [i]: of at most 2^i tiles */
+    struct CUgraphExec_st *pushes_of[PGK_GPU_GRAPHS]; /* by number: see gpu.c */
     pgk_devptr device_plan;
     pgk_devptr device_gate;
     pgk_devptr states[PGK_GPU_SEGMENTS];

@@ -6,6 +6,7 @@
 #include "step/step.h"
 
 #define PGK_GPU_LANES       32u  /* series that a block of threads steps side by side */
+#define PGK_GPU_TILES       4u   /* of a push, that a block has at hand at a time */
 #define PGK_GPU_FIELDS      261u /* as PGK_FIELDS_MAX of plan.h */
 #define PGK_GPU_OPS         127u
 #define PGK_GPU_BLOCK_BYTES 18432u /* of shared memory, beside lines and outputs */

@@ -62,13 +62,20 @@ static void begin(struct pgk_block *b, const struct fake_launch *launch, uint32_
     b->outs = outs;
 }
 
+static void begin_push(const struct fake_launch *launch, double *lines)
+{
+    block.pusher.lines = lines;
+    begin(&block.pusher.block, launch, 1, lines, lines + 2 * (size_t)PGK_GPU_LINE);
+}
+
 static void run_push(void **args, const struct fake_launch *launch)
 {
     const struct pgk_gpu_plan *const *plan = args[1];
+    const uint32_t *ahead = args[2];
     double *lines = take_memory(launch);
-    for (unsigned tile = 0; tile < launch->grid[0]; tile++) {
-        begin(&block.pusher.block, launch, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
-        pgk_push_run(&block.pusher, args[0], *plan, tile, launch->grid[0]);
+    for (unsigned i = 0; i < launch->grid[0]; i++) {
+        begin_push(launch, lines);
+        pgk_push_run(&block.pusher, args[0], *plan, *ahead, i, launch->grid[0]);
     }
     set_memory(NULL);
 }
@@ -104,8 +111,7 @@ static void *stay(void *user)
     const struct staying *it = user;
     const struct pgk_gpu_plan *const *plan = it->args[2];
     dying = it->launch->dead;
-    double *lines = take_memory(it->launch);
-    begin(&block.pusher.block, it->launch, 1, lines, lines + PGK_LINE_WORDS * PGK_GPU_PAD);
+    begin_push(it->launch, take_memory(it->launch));
     if (setjmp(way_out) == 0)
         pgk_stay_run(&block.pusher, it->args[0], it->args[1], *plan, it->block);
     set_memory(NULL);
@@ -131,9 +137,9 @@ static void run_sweep(void **args, const struct fake_launch *launch)
     const uint64_t *tasks = args[2], *count = args[3];
     const uint32_t *gen = args[4], *rows = args[5];
     block.sweeper.lines[0] = take_memory(launch);
-    block.sweeper.lines[1] = block.sweeper.lines[0] + *rows * PGK_LINE_WORDS * PGK_GPU_PAD;
+    block.sweeper.lines[1] = block.sweeper.lines[0] + *rows * PGK_GPU_LINE;
     begin(&block.sweeper.block, launch, *rows, block.sweeper.lines[0],
-          block.sweeper.lines[1] + *rows * PGK_LINE_WORDS * PGK_GPU_PAD);
+          block.sweeper.lines[1] + *rows * PGK_GPU_LINE);
     pgk_sweep_run(&block.sweeper, args[0], *plan, *tasks, *count, *gen, 0, 1);
     set_memory(NULL);
 }
@@ -163,6 +169,7 @@ extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_s
 const struct fake_kernel fake_kernel_pgk_stay = {
     run_stay, 3, {sizeof(struct pgk_gpu_push), sizeof(struct pgk_gpu_stay), sizeof(void *)}};
 const struct fake_kernel fake_kernel_pgk_floor = {run_floor, 4, {sizeof(struct pgk_gpu_segment), 4, 8, 8}};
-const struct fake_kernel fake_kernel_pgk_push = {run_push, 2, {sizeof(struct pgk_gpu_push), sizeof(void *)}};
+const struct fake_kernel fake_kernel_pgk_push = {
+    run_push, 3, {sizeof(struct pgk_gpu_push), sizeof(void *), 4}};
 const struct fake_kernel fake_kernel_pgk_sweep = {
     run_sweep, 6, {sizeof(struct pgk_gpu_segment), sizeof(void *), 8, 8, 4, 4}};
