@@ -29,6 +29,10 @@ struct pgk_ring {
 #define PGK_MEET                                                                                             \
     __syncthreads();                                                                                         \
     }
+/* The same; `any`, which was false, is true then if `mine` is for some thread. */
+#define PGK_MEET_ANY(any, mine)                                                                              \
+    (any) = __syncthreads_or(mine) != 0;                                                                     \
+    }
 
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
@@ -61,6 +65,10 @@ PGK_DEV uint64_t pgk_gpu_load_acquire(const uint64_t *p)
     asm volatile("ld.acquire.gpu.global.u64 %0, [%1];" : "=l"(ret) : "l"(p) : "memory");
     return ret;
 }
+PGK_DEV void pgk_gpu_store_release(uint64_t *p, uint64_t x)
+{
+    asm volatile("st.release.gpu.global.u64 [%0], %1;" ::"l"(p), "l"(x) : "memory");
+}
 PGK_DEV uint64_t pgk_gpu_add(uint64_t *p, uint64_t x)
 {
     return (uint64_t)atomicAdd((unsigned long long *)p, (unsigned long long)x);
@@ -81,11 +89,6 @@ PGK_DEV uint64_t pgk_clock(void)
     uint64_t ret;
     asm volatile("mov.u64 %0, %globaltimer;" : "=l"(ret));
     return ret;
-}
-/* A word of shared memory that another thread may change. */
-PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
-{
-    return *(const volatile uint32_t *)p;
 }
 /* Asks for 8 bytes to be put into shared memory; what one thread has asked for up to a pgk_async_end is one
  * group. */
@@ -112,6 +115,9 @@ PGK_DEV void pgk_async_wait(bool later)
 #define PGK_DEV          static inline __attribute__((unused))
 #define PGK_EACH(cta, t) for (unsigned t = 0; t < (cta)->threads; t++) {
 #define PGK_MEET         }
+#define PGK_MEET_ANY(any, mine)                                                                              \
+    (any) |= (mine);                                                                                         \
+    }
 
 PGK_DEV uint64_t pgk_sys_load(uint64_t address)
 {
@@ -138,6 +144,10 @@ PGK_DEV uint64_t pgk_gpu_load_acquire(const uint64_t *p)
 {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
+PGK_DEV void pgk_gpu_store_release(uint64_t *p, uint64_t x)
+{
+    __atomic_store_n(p, x, __ATOMIC_RELEASE);
+}
 PGK_DEV uint64_t pgk_gpu_add(uint64_t *p, uint64_t x)
 {
     return __atomic_fetch_add(p, x, __ATOMIC_ACQ_REL);
@@ -161,10 +171,6 @@ PGK_DEV void pgk_spin(void)
 PGK_DEV uint64_t pgk_clock(void)
 {
     return PGK_HOST_CLOCK();
-}
-PGK_DEV uint32_t pgk_block_load(const uint32_t *p)
-{
-    return *p;
 }
 PGK_DEV void pgk_async_load(void *to, uint64_t address)
 {

@@ -7,6 +7,8 @@ static_assert(sizeof(struct pgk_pusher) <= PGK_GPU_BLOCK_BYTES &&
                   sizeof(struct pgk_sweeper) <= PGK_GPU_BLOCK_BYTES,
               "the host asks for so much shared memory");
 
+static_assert(PGK_GPU_WORDS * PGK_GPU_LANES <= 256, "a thread each has one in pgk_ask_first");
+
 static_assert(PGK_RING_STRIDE == PGK_GPU_LANES, "rings are part of the states of a tile");
 
 static __device__ void pgk_begin(struct pgk_block *b, uint32_t rows, double *lines, double *outs)
@@ -33,16 +35,15 @@ extern "C" __global__ void __launch_bounds__(512) pgk_push(const __grid_constant
                                                            const struct pgk_gpu_plan *plan, uint32_t ahead)
 {
     extern __shared__ double memory[];
-    pgk_push_run(pgk_pusher_in(memory), &push, plan, ahead, blockIdx.x, gridDim.x);
+    pgk_push_run(pgk_pusher_in(memory), &push, plan, ahead, blockIdx.x, gridDim.x, true);
 }
 
-/* One block for each tile of mail. */
 extern "C" __global__ void __launch_bounds__(512)
     pgk_stay(const __grid_constant__ struct pgk_gpu_push push,
              const __grid_constant__ struct pgk_gpu_stay stay, const struct pgk_gpu_plan *plan)
 {
     extern __shared__ double memory[];
-    pgk_stay_run(pgk_pusher_in(memory), &push, &stay, plan, blockIdx.x);
+    pgk_stay_run(pgk_pusher_in(memory), &push, &stay, plan, blockIdx.x, gridDim.x);
 }
 
 extern "C" __global__ void __launch_bounds__(512)

@@ -293,9 +293,7 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
 
 /* --------------------------------------------------------------------------------------------------- push */
 
-/* Lanes of the last tile that have no series, blocks that have no tile, and tiles that are not their block's
- * last. */
-static void close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
+uint32_t pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
 {
     uint32_t tiles = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
     for (uint32_t i = count; i < tiles * PGK_GPU_LANES; i++)
@@ -304,29 +302,27 @@ static void close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
         gpu->entry[tile * PGK_GPU_LANES] = PGK_GPU_ENTRY_NONE;
     for (uint32_t tile = 0; tile + blocks < tiles; tile++)
         gpu->entry[tile * PGK_GPU_LANES] |= PGK_GPU_ENTRY_MORE;
+    uint32_t ahead = (tiles + blocks - 1) / blocks;
+    return ahead < PGK_GPU_TILES ? ahead : PGK_GPU_TILES;
 }
 
 static int launch_push(struct pgk_gpu *gpu, uint32_t count)
 {
     uint32_t graph = graph_of(gpu, (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES);
-    close_entries(gpu, count, shape_of(gpu, graph).blocks);
+    (void)pgk_gpu_close_entries(gpu, count, shape_of(gpu, graph).blocks);
     gpu->busy = true;
     PGK_GPU_TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
-    gpu->number++;
+    gpu->number = PGK_GPU_NUMBER(gpu->number + 1);
     return 0;
 }
 
 int pgk_gpu_push_begin(struct pgk_gpu *gpu, uint32_t count)
 {
-    bool staying = pgk_stay_fits(gpu, count);
     gpu->rang_ns = pgk_gpu_now_ns();
-    int rc = gpu->busy && staying ? pgk_gpu_quiet(gpu) : 0; /* states of one are there before the other */
-    if (rc == 0 && gpu->staying && !staying)
-        rc = pgk_stay_settle(gpu);
-    if (rc != 0)
-        return rc;
-    gpu->staying = staying;
-    return staying ? pgk_stay_begin(gpu, count) : launch_push(gpu, count);
+    if (gpu->stay.memory == NULL)
+        return launch_push(gpu, count);
+    int rc = gpu->busy ? pgk_gpu_quiet(gpu) : 0; /* states of a sweep are there before */
+    return rc != 0 ? rc : pgk_stay_begin(gpu, count);
 }
 
 static void relax(uint32_t looks, int64_t since)
@@ -357,7 +353,7 @@ int pgk_gpu_still(struct pgk_gpu *gpu, struct CUstream_st *stream, const char *w
 int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu)
 {
     int64_t since = pgk_gpu_now_ns();
-    if (gpu->staying)
+    if (gpu->stay.memory != NULL)
         return pgk_stay_wait(gpu);
     for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number; looks++) {
         int rc = pgk_gpu_still(gpu, gpu->stream, "push", looks, since);
@@ -433,6 +429,9 @@ int pgk_gpu_sweep_begin(struct pgk_gpu *gpu, uint32_t segment, uint32_t count)
     uint32_t gen = PGK_GPU_GEN_SWEEP(++gpu->sweeps);
     void *params[] = {&gpu->segments[segment], &gpu->device_plan, &tasks, &number, &gen, &gpu->sweep_rows};
     unsigned blocks = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
+    int rc = pgk_stay_make_room(gpu);
+    if (rc != 0)
+        return rc;
     gpu->busy = true;
     PGK_GPU_TRY(gpu, "sweep",
                 launch_kernel(gpu->sweep, blocks, 1, 1, gpu->threads, 1, 1, (unsigned)gpu->sweep_shared,
@@ -452,6 +451,9 @@ int pgk_gpu_floor(struct pgk_gpu *gpu, uint32_t segment, uint64_t series, uint64
     from.bars += first * from.bar_stride;
     from.units += first * from.unit_stride;
     void *params[] = {&from, &gpu->plan.unit_words, &series, &rows};
+    int rc = pgk_stay_make_room(gpu);
+    if (rc != 0)
+        return rc;
     gpu->busy = true;
     PGK_GPU_TRY(
         gpu, "floor",

@@ -1,9 +1,9 @@
 /* cuda/gpu.h - one GPU: its context, the kernels for a plan, and the two ways of giving it work.
  *
  * A push is one new row for each of some series whose state the GPU has. It reads in memory both sides see
- * what it is about, and answers there. A small one goes to blocks that stay (stay.h), others are a graph of
- * one kernel that is launched. A sweep is a kernel over tasks (task.h). Large pushes and sweeps go through
- * one stream, in order; small ones wait for these, and these for them. Errors are negative errno; what the
+ * what it is about, and answers there. It goes to blocks that stay (stay.h) or, where none may, is a graph of
+ * one kernel that is launched. A sweep is a kernel over tasks (task.h). What is launched goes through one
+ * stream, in order; blocks that stay wait for it, and it for them. Errors are negative errno; what the
  * GPU said is in `fault`. After an error the GPU is not to be used again. */
 #ifndef CUDA_GPU_H
 #define CUDA_GPU_H
@@ -15,8 +15,8 @@
 #define PGK_GPU_AHEAD   8u    /* rows in a ring before the first of them is stepped, at most */
 #define PGK_GPU_TASKS   8192u /* of a sweep, at most */
 #define PGK_GPU_GRAPHS  16
-#define PGK_STAY_GRAPHS 6u
-#define PGK_STAY_TILES  (1u << (PGK_STAY_GRAPHS - 1))
+#define PGK_STAY_GRAPHS 7u
+#define PGK_STAY_TILES  (1u << (PGK_STAY_GRAPHS - 2)) /* whose blocks have mail of their own, at most */
 
 struct pgk_gpu_options {
     uint64_t timeout_ns; /* a GPU that has not answered after so long is lost */
@@ -28,13 +28,15 @@ struct pgk_gpu_options {
 struct pgk_stay {
     struct CUfunc_st *kernel;
     struct CUstream_st *stream;
-    struct CUgraphExec_st *graphs[PGK_STAY_GRAPHS]; /* [i]: of 2^i blocks */
+    struct CUgraphExec_st *graphs[PGK_STAY_GRAPHS]; /* [i]: of 2^i blocks; the last of all there are */
     struct pgk_stay_memory *memory;                 /* NULL: none ever stays */
     uint64_t number[PGK_STAY_TILES];                /* of each block's last mail */
     uint64_t pushed[PGK_STAY_TILES];                /* of the last with a push */
     uint64_t launch;                                /* launches so far */
     uint32_t blocks;                                /* that stay, or have left by themselves */
-    uint32_t tiles;                                 /* of the last push */
+    uint32_t tiles;                                 /* of the last push: blocks that got mail */
+    bool all;                                       /* that push was one of all blocks ... */
+    int64_t all_ns;                                 /* ... and began then, CLOCK_MONOTONIC */
 };
 
 struct pgk_gpu {
@@ -61,7 +63,6 @@ struct pgk_gpu {
     uint32_t entries; /* series a push can have */
     uint32_t blocks;  /* of a large push, at most */
     struct pgk_stay stay;
-    bool staying; /* the last push went to blocks that stay */
     uint32_t threads;
     uint32_t sweep_rows;
     size_t push_shared;
@@ -69,7 +70,7 @@ struct pgk_gpu {
     bool busy;       /* something was begun and may not have ended */
     bool failed;     /* see `fault` */
     bool hung;       /* it did not answer in time */
-    uint32_t number; /* of the last push; 32 bits, as in its answer */
+    uint32_t number; /* of the last push that was launched or of all blocks: PGK_GPU_NUMBER */
     uint64_t sweeps; /* so far */
     int64_t rang_ns; /* CLOCK_MONOTONIC of the last push's begin */
     char fault[160];
@@ -118,6 +119,10 @@ int pgk_gpu_empty(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 int pgk_gpu_current(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
 /* For stay.c. */
+
+/* Of gpu->entry[0, count), for so many blocks: lanes of the last tile that have no series, blocks that have
+ * no tile, and tiles that are not their block's last. Tiles that a block is to have at hand at a time. */
+uint32_t pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks);
 
 int pgk_gpu_failed(struct pgk_gpu *gpu, unsigned result, const char *what);
 int64_t pgk_gpu_now_ns(void);

@@ -12,9 +12,11 @@
 struct pgk_pusher {
     struct pgk_block block;
     double *lines;   /* two sets of one row, in turn: see pgk_block */
-    uint64_t number; /* of this push, or of the one that is waited for */
-    uint64_t since;  /* a block that stays: when it had its last mail */
-    uint32_t leave;
+    uint64_t number; /* of this push */
+    uint64_t mail;   /* a block that stays: number of the mail that it waits for, ... */
+    uint64_t since;  /* ... when it had the last, ... */
+    uint64_t bell;   /* ... what it last heard, ... */
+    uint64_t rung;   /* ... and what the bell says */
     uint64_t entry[PGK_GPU_TILES][PGK_GPU_LANES]; /* of the tiles at hand */
     uint32_t series[PGK_GPU_LANES];
     uint32_t refused;            /* a bit for each lane whose bar was being revised */
@@ -30,7 +32,7 @@ PGK_DEV bool pgk_more_after(const struct pgk_pusher *p, uint32_t tile)
 /* Has the first tile a series? Lanes are filled from the first on. */
 PGK_DEV bool pgk_any_lane(const struct pgk_pusher *p)
 {
-    return PGK_GPU_ENTRY_SERIES(p->entry[0][0]) < PGK_GPU_ENTRY_GO;
+    return PGK_GPU_ENTRY_ANY(p->entry[0][0]);
 }
 
 PGK_DEV const struct pgk_gpu_segment *pgk_segment_of(const struct pgk_pusher *p,
@@ -45,19 +47,22 @@ PGK_DEV double *pgk_lines_of(const struct pgk_pusher *p, uint32_t tile)
 }
 
 /* Asks for a tile's bars, a word a thread. */
+PGK_DEV void pgk_ask_word(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint32_t tile, uint32_t i)
+{
+    const uint32_t word = i % PGK_LINE_WORDS, lane = i / PGK_LINE_WORDS;
+    const uint64_t entry = p->entry[tile][lane];
+    const struct pgk_gpu_segment *seg = &push->segment[PGK_GPU_ENTRY_SEGMENT(entry)];
+    if (PGK_GPU_ENTRY_ANY(entry))
+        pgk_async_load(pgk_lines_of(p, tile) + (size_t)word * PGK_GPU_PAD + lane,
+                       seg->bars + PGK_GPU_ENTRY_SERIES(entry) * seg->rows_stride +
+                           PGK_GPU_ENTRY_SLOT(entry) * seg->bar_stride + word * 8);
+}
+
 PGK_DEV void pgk_ask_bars(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint32_t tile)
 {
-    const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, tile);
-    double *lines = pgk_lines_of(p, tile);
     PGK_EACH(&p->block, t)
-    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_LINE_WORDS; i += p->block.threads) {
-        const uint32_t word = i % PGK_LINE_WORDS, lane = i / PGK_LINE_WORDS;
-        const uint64_t entry = p->entry[tile][lane];
-        if (PGK_GPU_ENTRY_SERIES(entry) < PGK_GPU_ENTRY_GO)
-            pgk_async_load(lines + (size_t)word * PGK_GPU_PAD + lane,
-                           seg->bars + PGK_GPU_ENTRY_SERIES(entry) * seg->rows_stride +
-                               PGK_GPU_ENTRY_SLOT(entry) * seg->bar_stride + word * 8);
-    }
+    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_LINE_WORDS; i += p->block.threads)
+        pgk_ask_word(p, push, tile, i);
     pgk_async_end();
     PGK_MEET
 }
@@ -77,7 +82,7 @@ PGK_DEV void pgk_take_lane(struct pgk_pusher *p, const struct pgk_gpu_push *push
 {
     struct pgk_block *b = &p->block;
     const uint64_t entry = p->entry[tile][t];
-    uint32_t series = PGK_GPU_ENTRY_SERIES(entry), any = series < PGK_GPU_ENTRY_GO;
+    uint32_t series = PGK_GPU_ENTRY_SERIES(entry), any = PGK_GPU_ENTRY_ANY(entry);
     b->rows_of[t] = b->step[t] = any;
     b->outcome[t] = PGK_GPU_REACHED;
     b->derive[t] = 0;
@@ -106,19 +111,43 @@ PGK_DEV void pgk_take_lanes(struct pgk_pusher *p, const struct pgk_gpu_push *pus
     PGK_MEET
 }
 
-/* What else the lanes' rows are stepped from. */
-PGK_DEV void pgk_take_states(struct pgk_pusher *p)
+/* The lanes' states say which row it is. */
+PGK_DEV void pgk_set_rows(struct pgk_pusher *p, uint64_t number)
 {
     struct pgk_block *b = &p->block;
-    pgk_get_words(b);
     PGK_EACH(b, t)
     if (t < PGK_GPU_LANES)
         b->row[t] = b->write_from[t] = b->computed[t] = b->word[PGK_GPU_ROW][t];
     if (t == 0) {
-        b->gen = PGK_GPU_GEN_PUSH(p->number);
+        b->gen = PGK_GPU_GEN_PUSH(number);
         p->refused = p->stepped = 0;
     }
     PGK_MEET
+}
+
+/* What else the lanes' rows are stepped from. */
+PGK_DEV void pgk_take_states(struct pgk_pusher *p, uint64_t number)
+{
+    pgk_get_words(&p->block);
+    pgk_set_rows(p, number);
+}
+
+/* Bars and states of a block's first tile. A multiprocessor gets what it asked for in the order in which it
+ * asked: so the states come first, which are nearer, and are looked at while the bars are on their way. */
+PGK_DEV void pgk_ask_first(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t number)
+{
+    struct pgk_block *b = &p->block;
+    PGK_EACH(b, t)
+    const uint32_t lane = t % PGK_GPU_LANES, word = t / PGK_GPU_LANES;
+    const bool gets = word < PGK_GPU_WORDS && b->step[lane];
+    const uint64_t x = gets ? *pgk_state_word(b, lane, word) : 0;
+    for (uint32_t i = t; i < PGK_GPU_LANES * PGK_LINE_WORDS; i += b->threads)
+        pgk_ask_word(p, push, 0, i);
+    pgk_async_end();
+    if (gets)
+        b->word[word][lane] = x;
+    PGK_MEET
+    pgk_set_rows(p, number);
 }
 
 /* One row a lane. A thread each checks it, fills its rings and finds its session at the same time; where the
@@ -184,28 +213,38 @@ PGK_DEV void pgk_save_tile(struct pgk_pusher *p, const struct pgk_gpu_push *push
     if (p->due[tile] == 0)
         return;
     pgk_take_lanes(p, push, plan, tile);
-    pgk_take_states(p);
+    pgk_take_states(p, p->number);
     pgk_write_points(&p->block, pgk_segment_of(p, push, tile), plan, p->series, p->due[tile]);
 }
 
-/* ---------------------------------------------------------------------------------------------- launched
+/* ------------------------------------------------------------------------------------------- of all blocks
  */
+
+PGK_DEV struct pgk_gpu_gate *pgk_gate_of(const struct pgk_gpu_push *push)
+{
+    return (struct pgk_gpu_gate *)(uintptr_t)push->gate;
+}
+
+/* What is counted of this push. */
+PGK_DEV struct pgk_gpu_count *pgk_count_of(const struct pgk_pusher *p, const struct pgk_gpu_push *push)
+{
+    return &pgk_gate_of(push)->count[p->number & 1];
+}
 
 PGK_DEV uint64_t pgk_entry_at(const struct pgk_gpu_push *push, uint64_t tile, uint32_t lane)
 {
     return push->entry + (tile * PGK_GPU_LANES + lane) * 8;
 }
 
-/* The entries of tile `first`, and this push's number. */
-PGK_DEV void pgk_read_first(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t first)
+/* The entries of tile `first`; of a push that was launched, its number. */
+PGK_DEV void pgk_read_first(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t first,
+                            bool launched)
 {
     PGK_EACH(&p->block, t)
     if (t < PGK_GPU_LANES)
         p->entry[0][t] = pgk_sys_load(pgk_entry_at(push, first, t));
-    else if (t == PGK_GPU_LANES)
-        p->number =
-            (pgk_gpu_load_acquire(&((const struct pgk_gpu_gate *)(uintptr_t)push->gate)->number) + 1) &
-            0xffffffff;
+    else if (t == PGK_GPU_LANES && launched)
+        p->number = PGK_GPU_NUMBER(pgk_gate_of(push)->number + 1);
     PGK_MEET
 }
 
@@ -223,25 +262,29 @@ PGK_DEV void pgk_ask_entries(struct pgk_pusher *p, const struct pgk_gpu_push *pu
 
 /* The block is done; the one that is last of all tells the host, which may write the next entries then: so
  * blocks without a tile count as well. The stores of a block's threads come before their meeting, that before
- * the first thread's fence, the fence before its count; what it finds counted came before it. */
-PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t blocks,
-                        uint64_t failed)
+ * the first thread's fence, the fence before its count; what it finds counted came before it. Block 0 makes
+ * ready what the next push counts, which nobody has touched since the push before this one: that comes before
+ * its count, and the next push after the host has heard of the last one. */
+PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t block,
+                        uint64_t blocks, uint64_t failed)
 {
-    struct pgk_gpu_gate *gate = (struct pgk_gpu_gate *)(uintptr_t)push->gate;
+    struct pgk_gpu_gate *gate = pgk_gate_of(push);
+    struct pgk_gpu_count *count = pgk_count_of(p, push), *next = &gate->count[(p->number + 1) & 1];
     PGK_EACH(&p->block, t)
     if (t == 0) {
+        if (block == 0)
+            next->finished = next->problems = next->settled = 0;
         if (blocks > 1 && failed != 0)
-            (void)pgk_gpu_add(&gate->problems, failed);
+            (void)pgk_gpu_add(&count->problems, failed);
         pgk_sys_fence();
-        if (blocks == 1 || pgk_gpu_add(&gate->finished, 1) + 1 == blocks) {
+        if (blocks == 1 || pgk_gpu_add(&count->finished, 1) + 1 == blocks) {
             if (blocks > 1) {
                 pgk_sys_fence();
-                failed = pgk_gpu_load_acquire(&gate->problems);
+                failed = pgk_gpu_load_acquire(&count->problems);
             }
             pgk_sys_store(push->done, p->number << 32 | failed);
             pgk_answered();
-            gate->finished = gate->problems = 0; /* nobody counts before the next launch */
-            gate->number = p->number;
+            gate->number = p->number; /* for the next launch */
         }
     }
     PGK_MEET
@@ -249,17 +292,20 @@ PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, u
 
 /* Some of the block's tiles, `ahead` of them at most, from `first` on; whether there are more. */
 PGK_DEV bool pgk_push_some(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                           const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t first, uint64_t blocks,
-                           uint64_t *failed)
+                           const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t first, uint64_t block,
+                           uint64_t blocks, uint64_t *failed)
 {
     bool more = true;
     uint32_t tiles = 1;
-    pgk_ask_bars(p, push, 0);
+    pgk_take_lanes(p, push, plan, 0);
+    pgk_ask_first(p, push, p->number);
     pgk_ask_entries(p, push, first, blocks, ahead);
     for (uint32_t tile = 0; tile < tiles; tile++) {
         const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, tile);
-        pgk_take_lanes(p, push, plan, tile);
-        pgk_take_states(p);
+        if (tile > 0) {
+            pgk_take_lanes(p, push, plan, tile);
+            pgk_take_states(p, p->number);
+        }
         pgk_wait_for_lines(p);
         more = pgk_more_after(p, tile);
         pgk_read_row(p, seg, plan);
@@ -269,7 +315,7 @@ PGK_DEV bool pgk_push_some(struct pgk_pusher *p, const struct pgk_gpu_push *push
         pgk_write_units(&p->block, seg, plan);
         *failed += pgk_note_problems(p, push, first + tile * blocks);
         if (!more)
-            pgk_answer(p, push, blocks, *failed);
+            pgk_answer(p, push, block, blocks, *failed);
         pgk_tidy_up(p, seg, plan, tile);
     }
     for (uint32_t tile = 0; tile < tiles; tile++)
@@ -279,62 +325,82 @@ PGK_DEV bool pgk_push_some(struct pgk_pusher *p, const struct pgk_gpu_push *push
 
 /* Every `blocks`-th tile from `block` on. */
 PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                          const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t block, uint64_t blocks)
+                          const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t block, uint64_t blocks,
+                          bool launched)
 {
     uint64_t failed = 0;
-    pgk_read_first(p, push, block);
-    if (!pgk_any_lane(p))
-        pgk_answer(p, push, blocks, 0);
-    else
-        for (uint64_t first = block; pgk_push_some(p, push, plan, ahead, first, blocks, &failed);) {
-            first += ahead * blocks;
-            pgk_read_first(p, push, first);
-        }
+    pgk_read_first(p, push, block, launched);
+    if (!pgk_any_lane(p)) {
+        pgk_answer(p, push, block, blocks, 0);
+        return;
+    }
+    for (uint64_t first = block; pgk_push_some(p, push, plan, ahead, first, block, blocks, &failed);) {
+        first += ahead * blocks;
+        pgk_read_first(p, push, first, false);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------ blocks that stay
- */
+ *
+ * Block 0 alone decides that all leave, and hears alone of pushes of all blocks; it tells the others by the
+ * bell. What the host did before it wrote that mail, block 0 has seen (acquire); it rings (release, of the
+ * GPU), the others hear (acquire): so they see it too. The bell does not ring again before all blocks have
+ * settled, so no block misses a ring; and a block that hears that it is to leave has had its mail before, or
+ * the host finds that mail unanswered and launches anew. */
 
-PGK_DEV uint64_t pgk_done_of(const struct pgk_gpu_push *push, uint64_t block)
+enum pgk_event { PGK_NOTHING, PGK_MAIL, PGK_RUNG, PGK_LATE };
+
+PGK_DEV uint64_t pgk_mail_of(const struct pgk_gpu_stay *stay, uint64_t block)
 {
-    return push->done + block * sizeof(struct pgk_gpu_done);
+    return stay->mail + block * sizeof(struct pgk_gpu_mail);
 }
 
-PGK_DEV void pgk_begin_stay(struct pgk_pusher *p, const struct pgk_gpu_stay *stay, uint64_t block)
+PGK_DEV void pgk_begin_stay(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                            const struct pgk_gpu_stay *stay, uint64_t block)
 {
     PGK_EACH(&p->block, t)
     if (t == 0) {
-        p->number = pgk_sys_load(stay->from + block * 8) + 1;
+        p->mail = block >= stay->mails
+                      ? 0
+                      : pgk_sys_load(pgk_mail_of(stay, block) + offsetof(struct pgk_gpu_mail, from)) + 1;
         p->since = pgk_clock();
-        p->leave = 0;
+        p->bell = p->rung = pgk_gate_of(push)->left;
+        pgk_sys_fence();
+        (void)pgk_gpu_add(&pgk_gate_of(push)->here, 1);
     }
     PGK_MEET
 }
 
-/* A lane each waits for its entry; whether they wait on, the first of them says. What the host did before it
- * wrote an entry is seen by whoever has met its lane: bars, and what a kernel did that the host waited for.
- */
-PGK_DEV void pgk_wait_for_mail(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                               const struct pgk_gpu_stay *stay, const struct pgk_gpu_plan *plan,
-                               uint64_t block)
+/* What a block waited for. Lanes each look at their entry, and take it for themselves if it is new: all of
+ * them do in the end, or none counts. Another thread looks at the bell. */
+PGK_DEV enum pgk_event pgk_look(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                                const struct pgk_gpu_stay *stay, const struct pgk_gpu_plan *plan,
+                                uint64_t block)
 {
+    bool missing = false, other = false;
     PGK_EACH(&p->block, t)
-    if (t < PGK_GPU_LANES) {
-        const uint32_t number = (uint32_t)p->number & 127;
-        const uint64_t address = push->entry + (block * PGK_GPU_LANES + t) * 8;
-        uint64_t entry = pgk_sys_load_acquire(address);
-        while (PGK_GPU_ENTRY_NUMBER(entry) != number && !pgk_block_load(&p->leave)) {
-            if (t == 0 && pgk_clock() - p->since > stay->stay_ns)
-                (void)pgk_block_or(&p->leave, 1);
-            pgk_spin();
-            entry = pgk_sys_load_acquire(address);
+    bool misses = block >= stay->mails;
+    if (t < PGK_GPU_LANES && !misses) {
+        const uint64_t entry = pgk_sys_load_acquire(pgk_mail_of(stay, block) + t * 8);
+        misses = PGK_GPU_ENTRY_NUMBER(entry) != ((uint32_t)p->mail & 127);
+        if (!misses) {
+            p->entry[0][t] = entry;
+            pgk_take_lane(p, push, plan, 0, t);
         }
-        if (t == 0 && PGK_GPU_ENTRY_SERIES(entry) == PGK_GPU_ENTRY_GO)
-            (void)pgk_block_or(&p->leave, 1);
-        p->entry[0][t] = entry;
-        pgk_take_lane(p, push, plan, 0, t);
+    } else if (t == PGK_GPU_LANES && block > 0) {
+        p->rung = pgk_gpu_load_acquire(&pgk_gate_of(push)->bell);
     }
-    PGK_MEET
+    PGK_MEET_ANY(missing, misses)
+    if (!missing)
+        return PGK_MAIL;
+    PGK_EACH(&p->block, t)
+    bool late = false;
+    if (t == 0) {
+        late = block == 0 && pgk_clock() - p->since > stay->stay_ns;
+        pgk_spin();
+    }
+    PGK_MEET_ANY(other, late || p->rung != p->bell)
+    return !other ? PGK_NOTHING : block == 0 ? PGK_LATE : PGK_RUNG;
 }
 
 /* Tells the host: what the block's threads stored before they met is there. */
@@ -348,36 +414,138 @@ PGK_DEV void pgk_tell(struct pgk_pusher *p, uint64_t address, uint64_t word)
     PGK_MEET
 }
 
-PGK_DEV void pgk_stay_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                          const struct pgk_gpu_stay *stay, const struct pgk_gpu_plan *plan, uint64_t block)
+/* Block 0: all blocks are to push. */
+PGK_DEV void pgk_ring(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint32_t ahead, uint32_t number)
 {
-    const uint64_t done = pgk_done_of(push, block);
-    pgk_begin_stay(p, stay, block);
-    for (;;) {
-        pgk_wait_for_mail(p, push, stay, plan, block);
-        if (p->leave)
-            break;
-        const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, 0);
-        pgk_ask_bars(p, push, 0);
-        pgk_take_states(p);
-        pgk_wait_for_lines(p);
-        pgk_read_row(p, seg, plan);
-        pgk_step_rows(&p->block, plan);
-        pgk_write_units(&p->block, seg, plan);
-        const uint64_t failed = pgk_note_problems(p, push, block);
-        pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), p->number << 32 | failed);
-        pgk_answered();
-        pgk_tidy_up(p, seg, plan, 0);
-        pgk_save_tile(p, push, plan, 0);
-        pgk_tell(p, done + offsetof(struct pgk_gpu_done, settled), p->number);
-        PGK_EACH(&p->block, t)
-        if (t == 0) {
-            p->number++;
-            p->since = pgk_clock();
-        }
-        PGK_MEET
+    PGK_EACH(&p->block, t)
+    if (t == 0) {
+        p->bell = p->rung = PGK_GPU_BELL(p->bell, ahead, number);
+        pgk_gpu_store_release(&pgk_gate_of(push)->bell, p->bell);
     }
-    pgk_tell(p, done + offsetof(struct pgk_gpu_done, left), pgk_sys_load(stay->launch));
+    PGK_MEET
+}
+
+/* Block 0: all blocks are to leave, once they have come: each takes the bell as it is then for what it has
+ * heard. */
+PGK_DEV void pgk_ring_out(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                          const struct pgk_gpu_stay *stay, uint64_t blocks)
+{
+    struct pgk_gpu_gate *gate = pgk_gate_of(push);
+    PGK_EACH(&p->block, t)
+    if (t == 0) {
+        while (pgk_gpu_load_acquire(&gate->here) != blocks)
+            pgk_spin();
+        gate->here = 0;
+        gate->left = PGK_GPU_BELL(p->bell, 0, 0);
+        gate->launch = pgk_sys_load(stay->launch);
+        pgk_gpu_store_release(&gate->bell, gate->left);
+    }
+    PGK_MEET
+}
+
+PGK_DEV void pgk_hear(struct pgk_pusher *p)
+{
+    PGK_EACH(&p->block, t)
+    if (t == 0)
+        p->bell = p->rung;
+    PGK_MEET
+}
+
+/* Block 0: until all have settled. */
+PGK_DEV void pgk_wait_for_all(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t blocks)
+{
+    PGK_EACH(&p->block, t)
+    if (t == 0)
+        while (pgk_gpu_load_acquire(&pgk_count_of(p, push)->settled) != blocks)
+            pgk_spin();
+    PGK_MEET
+}
+
+/* A block's part of what was rung for. */
+PGK_DEV void pgk_push_rung(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                           const struct pgk_gpu_plan *plan, uint64_t block, uint64_t blocks)
+{
+    PGK_EACH(&p->block, t)
+    if (t == 0)
+        p->number = PGK_GPU_BELL_NUMBER(p->bell);
+    PGK_MEET
+    pgk_push_run(p, push, plan, PGK_GPU_BELL_AHEAD(p->bell), block, blocks, false);
+    PGK_EACH(&p->block, t)
+    if (t == 0) {
+        pgk_sys_fence();
+        (void)pgk_gpu_add(&pgk_count_of(p, push)->settled, 1);
+    }
+    PGK_MEET
+    if (block == 0)
+        pgk_wait_for_all(p, push, blocks);
+}
+
+/* The tile that came as mail. */
+PGK_DEV void pgk_push_mail(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                           const struct pgk_gpu_plan *plan, uint64_t block, uint64_t done)
+{
+    const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, 0);
+    pgk_ask_first(p, push, p->mail);
+    pgk_wait_for_lines(p);
+    pgk_read_row(p, seg, plan);
+    pgk_step_rows(&p->block, plan);
+    pgk_write_units(&p->block, seg, plan);
+    const uint64_t failed = pgk_note_problems(p, push, block);
+    pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), p->mail << 32 | failed);
+    pgk_answered();
+    pgk_tidy_up(p, seg, plan, 0);
+    pgk_save_tile(p, push, plan, 0);
+}
+
+/* What came as mail; false: all are to leave. */
+PGK_DEV bool pgk_take_mail(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                           const struct pgk_gpu_stay *stay, const struct pgk_gpu_plan *plan, uint64_t block,
+                           uint64_t blocks)
+{
+    const uint64_t done = stay->done + block * sizeof(struct pgk_gpu_done), entry = p->entry[0][0];
+    if (PGK_GPU_ENTRY_SERIES(entry) == PGK_GPU_ENTRY_GO)
+        return false;
+    if (PGK_GPU_ENTRY_SERIES(entry) == PGK_GPU_ENTRY_ALL) {
+        pgk_ring(p, push, PGK_GPU_ENTRY_SEGMENT(entry), (uint32_t)PGK_GPU_ENTRY_SLOT(entry));
+        pgk_push_rung(p, push, plan, block, blocks);
+        pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), p->mail << 32);
+    } else {
+        pgk_push_mail(p, push, plan, block, done);
+    }
+    pgk_tell(p, done + offsetof(struct pgk_gpu_done, settled), p->mail);
+    PGK_EACH(&p->block, t)
+    if (t == 0) {
+        p->mail++;
+        p->since = pgk_clock();
+    }
+    PGK_MEET
+    return true;
+}
+
+PGK_DEV void pgk_stay_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
+                          const struct pgk_gpu_stay *stay, const struct pgk_gpu_plan *plan, uint64_t block,
+                          uint64_t blocks)
+{
+    bool stays = true;
+    pgk_begin_stay(p, push, stay, block);
+    while (stays) {
+        const enum pgk_event event = pgk_look(p, push, stay, plan, block);
+        if (event == PGK_MAIL) {
+            stays = pgk_take_mail(p, push, stay, plan, block, blocks);
+        } else if (event == PGK_RUNG) {
+            pgk_hear(p);
+            stays = PGK_GPU_BELL_AHEAD(p->bell) != 0;
+            if (stays)
+                pgk_push_rung(p, push, plan, block, blocks);
+        } else {
+            stays = event != PGK_LATE;
+        }
+    }
+    if (block == 0)
+        pgk_ring_out(p, push, stay, blocks);
+    if (block < stay->mails)
+        pgk_tell(p, stay->done + block * sizeof(struct pgk_gpu_done) + offsetof(struct pgk_gpu_done, left),
+                 pgk_gpu_load_acquire(&pgk_gate_of(push)->launch));
 }
 
 #endif

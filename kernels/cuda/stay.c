@@ -5,11 +5,9 @@
 
 #include "shm/atomic.h"
 
-/* Host memory, each array on lines of its own. The host writes mail, from and launch; the GPU done and
- * problem. */
+/* Host memory, each array on lines of its own. The host writes mail and launch, the GPU done. */
 struct pgk_stay_memory {
-    uint64_t mail[PGK_STAY_TILES][PGK_GPU_LANES];
-    uint64_t from[PGK_STAY_TILES];
+    struct pgk_gpu_mail mail[PGK_STAY_TILES];
     uint64_t launch;
     uint64_t reserved[15];
     struct pgk_gpu_done done[PGK_STAY_TILES];
@@ -59,34 +57,41 @@ void pgk_stay_close(struct pgk_gpu *gpu)
     *stay = (struct pgk_stay){0};
 }
 
+/* Blocks that have mail of their own. */
+static uint32_t mails_of(const struct pgk_gpu *gpu)
+{
+    return gpu->blocks < PGK_STAY_TILES ? gpu->blocks : PGK_STAY_TILES;
+}
+
+/* As many as have mail, at most, or all that the GPU has room for. */
+static uint32_t blocks_of(const struct pgk_gpu *gpu, uint32_t graph)
+{
+    return graph + 1 == PGK_STAY_GRAPHS || 1u << graph > gpu->blocks ? gpu->blocks : 1u << graph;
+}
+
 int pgk_stay_prepare(struct pgk_gpu *gpu)
 {
     struct pgk_stay *stay = &gpu->stay;
     struct pgk_gpu_push push;
     if (stay->memory == NULL)
         return 0;
-    struct pgk_gpu_stay params = {.from = address_of(stay->memory->from),
+    struct pgk_gpu_stay params = {.mail = address_of(stay->memory->mail),
+                                  .done = address_of(stay->memory->done),
                                   .launch = address_of(&stay->memory->launch),
-                                  .stay_ns = gpu->options.stay_ns};
+                                  .stay_ns = gpu->options.stay_ns,
+                                  .mails = mails_of(gpu)};
     void *args[] = {&push, &params, &gpu->device_plan};
     int rc = 0;
     pgk_gpu_push_params(gpu, &push);
-    push.entry = address_of(stay->memory->mail);
-    push.done = address_of(stay->memory->done);
     drop_graphs(gpu);
     for (uint32_t i = 0; rc == 0 && i < PGK_STAY_GRAPHS; i++)
-        rc = pgk_gpu_graph(gpu, stay->kernel, stay->stream, 1u << i, args, &stay->graphs[i]);
+        rc = pgk_gpu_graph(gpu, stay->kernel, stay->stream, blocks_of(gpu, i), args, &stay->graphs[i]);
     return rc;
 }
 
 static uint32_t tiles_of(uint32_t count)
 {
     return (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
-}
-
-bool pgk_stay_fits(const struct pgk_gpu *gpu, uint32_t count)
-{
-    return gpu->stay.memory != NULL && tiles_of(count) <= PGK_STAY_TILES;
 }
 
 /* ---------------------------------------------------------------------------------------------------- mail
@@ -99,7 +104,7 @@ static void send(struct pgk_gpu *gpu, uint32_t block, const uint64_t *entry, uin
     struct pgk_stay *stay = &gpu->stay;
     uint64_t number = ++stay->number[block];
     for (uint32_t i = 0; i < PGK_GPU_LANES; i++)
-        shm_store64_release(&stay->memory->mail[block][i],
+        shm_store64_release(&stay->memory->mail[block].entry[i],
                             PGK_GPU_MAIL(i < count ? entry[i] : PGK_GPU_ENTRY_NONE, number));
 }
 
@@ -116,18 +121,25 @@ static bool answered(const struct pgk_gpu *gpu, uint32_t block)
     return shm_load64_acquire(&stay->memory->done[block].pushed) >> 32 == (stay->pushed[block] & UINT32_MAX);
 }
 
-/* Blocks for the first `tiles` tiles; mail of these, where it was not answered, is the first they see. */
-static int launch(struct pgk_gpu *gpu, uint32_t tiles)
+/* The same of the last push: of one that all blocks do the last of them says so. */
+static bool push_answered(const struct pgk_gpu *gpu, uint32_t block)
+{
+    return gpu->stay.all ? shm_load64_acquire(&gpu->done->pushed) >> 32 == gpu->number : answered(gpu, block);
+}
+
+/* As many blocks as are asked for, or more; mail that was not answered is the first they see. */
+static int launch(struct pgk_gpu *gpu, uint32_t blocks)
 {
     struct pgk_stay *stay = &gpu->stay;
     uint32_t graph = 0;
-    while (1u << graph < tiles)
+    while (blocks_of(gpu, graph) < blocks)
         graph++;
     for (uint32_t block = 0; block < PGK_STAY_TILES; block++)
-        shm_store64(&stay->memory->from[block],
-                    block < tiles && !answered(gpu, block) ? stay->pushed[block] - 1 : stay->number[block]);
+        shm_store64(&stay->memory->mail[block].from, block < stay->tiles && !answered(gpu, block)
+                                                         ? stay->pushed[block] - 1
+                                                         : stay->number[block]);
     shm_store64_release(&stay->memory->launch, ++stay->launch);
-    stay->blocks = 1u << graph;
+    stay->blocks = blocks_of(gpu, graph);
     PGK_GPU_TRY(gpu, "push", graph_launch(stay->graphs[graph], stay->stream));
     return 0;
 }
@@ -135,9 +147,8 @@ static int launch(struct pgk_gpu *gpu, uint32_t tiles)
 void pgk_stay_dismiss(struct pgk_gpu *gpu)
 {
     static const uint64_t go = PGK_GPU_ENTRY_GO;
-    for (uint32_t block = 0; block < gpu->stay.blocks; block++)
-        if (!has_left(gpu, block))
-            send(gpu, block, &go, 1);
+    if (!has_left(gpu, 0))
+        send(gpu, 0, &go, 1);
 }
 
 int pgk_stay_leave(struct pgk_gpu *gpu)
@@ -151,32 +162,74 @@ int pgk_stay_leave(struct pgk_gpu *gpu)
     return rc;
 }
 
-int pgk_stay_begin(struct pgk_gpu *gpu, uint32_t count)
+int pgk_stay_make_room(struct pgk_gpu *gpu)
+{
+    return gpu->stay.blocks > gpu->blocks / 2 ? pgk_stay_leave(gpu) : 0;
+}
+
+/* ---------------------------------------------------------------------------------------------------- push
+ */
+
+/* More stay than pushes have needed for as long as a block stays without work. */
+static bool too_many(const struct pgk_gpu *gpu)
+{
+    const struct pgk_stay *stay = &gpu->stay;
+    return stay->blocks > mails_of(gpu) && pgk_gpu_now_ns() - stay->all_ns > (int64_t)gpu->options.stay_ns;
+}
+
+static void send_tiles(struct pgk_gpu *gpu, uint32_t count)
 {
     struct pgk_stay *stay = &gpu->stay;
-    uint32_t tiles = tiles_of(count);
-    /* a block sees what it did itself; what another one did only after that has said that it is there */
-    int rc = tiles > 1 || stay->tiles > 1 ? pgk_stay_settle(gpu) : 0;
-    if (rc == 0 && tiles > stay->blocks)
-        rc = pgk_stay_leave(gpu);
-    for (uint32_t block = 0; rc == 0 && block < tiles; block++) {
+    stay->tiles = tiles_of(count);
+    for (uint32_t block = 0; block < stay->tiles; block++) {
         uint32_t first = block * PGK_GPU_LANES, left = count - first;
         send(gpu, block, &gpu->entry[first], left < PGK_GPU_LANES ? left : PGK_GPU_LANES);
         stay->pushed[block] = stay->number[block];
     }
-    stay->tiles = tiles;
-    return rc == 0 && stay->blocks == 0 ? launch(gpu, tiles) : rc;
 }
 
-/* Until each block has answered or has gone without: true when one has. */
+/* To block 0, which rings for the others. */
+static void send_all(struct pgk_gpu *gpu, uint32_t count)
+{
+    struct pgk_stay *stay = &gpu->stay;
+    uint32_t ahead = pgk_gpu_close_entries(gpu, count, gpu->blocks);
+    gpu->number = PGK_GPU_NUMBER(gpu->number + 1);
+    const uint64_t entry = PGK_GPU_ENTRY(PGK_GPU_ENTRY_ALL, ahead, gpu->number);
+    stay->tiles = 1;
+    stay->all_ns = gpu->rang_ns;
+    send(gpu, 0, &entry, 1);
+    stay->pushed[0] = stay->number[0];
+}
+
+int pgk_stay_begin(struct pgk_gpu *gpu, uint32_t count)
+{
+    struct pgk_stay *stay = &gpu->stay;
+    const uint32_t tiles = tiles_of(count);
+    const bool all = tiles > mails_of(gpu);
+    const uint32_t blocks = all ? gpu->blocks : tiles;
+    /* a block sees what it did itself; what another one did only after that has said that it is there */
+    int rc = all || tiles > 1 || stay->all || stay->tiles > 1 ? pgk_stay_settle(gpu) : 0;
+    if (rc == 0 && (blocks > stay->blocks || (!all && too_many(gpu))))
+        rc = pgk_stay_leave(gpu);
+    if (rc != 0)
+        return rc;
+    stay->all = all;
+    if (all)
+        send_all(gpu, count);
+    else
+        send_tiles(gpu, count);
+    return stay->blocks == 0 ? launch(gpu, blocks) : 0;
+}
+
+/* Until each block that has mail has answered or has gone without: true when one has. */
 static int wait_round(struct pgk_gpu *gpu, int64_t since, bool *ret_gone)
 {
     struct pgk_stay *stay = &gpu->stay;
     *ret_gone = false;
     for (uint32_t block = 0; block < stay->tiles; block++)
-        for (uint32_t looks = 1; !answered(gpu, block); looks++) {
+        for (uint32_t looks = 1; !push_answered(gpu, block); looks++) {
             if (has_left(gpu, block)) {
-                *ret_gone |= !answered(gpu, block);
+                *ret_gone |= !push_answered(gpu, block);
                 break;
             }
             int rc = pgk_gpu_still(gpu, stay->stream, "push", looks, since);
@@ -195,11 +248,13 @@ int64_t pgk_stay_wait(struct pgk_gpu *gpu)
         int rc = wait_round(gpu, since, &gone);
         if (rc == 0 && gone) {
             rc = pgk_stay_leave(gpu);
-            rc = rc == 0 ? launch(gpu, stay->tiles) : rc;
+            rc = rc == 0 ? launch(gpu, stay->all ? gpu->blocks : stay->tiles) : rc;
         }
         if (rc != 0)
             return rc;
     }
+    if (stay->all)
+        return (uint32_t)shm_load64(&gpu->done->pushed);
     for (uint32_t block = 0; block < stay->tiles; block++)
         problems += (uint32_t)shm_load64(&stay->memory->done[block].pushed);
     return problems;
@@ -209,7 +264,7 @@ int pgk_stay_settle(struct pgk_gpu *gpu)
 {
     struct pgk_stay *stay = &gpu->stay;
     int64_t since = pgk_gpu_now_ns();
-    for (uint32_t block = 0; block < stay->blocks; block++)
+    for (uint32_t block = 0; block < stay->blocks && block < mails_of(gpu); block++)
         for (uint32_t looks = 1;
              stay->pushed[block] != shm_load64_acquire(&stay->memory->done[block].settled); looks++) {
             int rc = pgk_gpu_still(gpu, stay->stream, "push", looks, since);

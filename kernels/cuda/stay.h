@@ -1,5 +1,5 @@
-/* cuda/stay.h - blocks that stay on a GPU for small pushes: a push is a line of host memory written, and its
- * answer another one, without a launch between.
+/* cuda/stay.h - blocks that stay on a GPU for pushes: a push is a line of host memory written, and its answer
+ * another one, without a launch between.
  *
  * A block that had no mail for a while leaves, so that a GPU without work is idle; the push that finds it
  * gone launches anew. Blocks that stay keep nothing waiting but the end of their stream: before memory is
@@ -16,15 +16,15 @@ void pgk_stay_close(struct pgk_gpu *gpu);
 /* The launches anew, after a segment was added. Nobody stays. */
 int pgk_stay_prepare(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
-/* Can entry[0, count) be pushed so? */
-bool pgk_stay_fits(const struct pgk_gpu *gpu, uint32_t count);
-
 /* As pgk_gpu_push_begin and pgk_gpu_push_wait. */
 int pgk_stay_begin(struct pgk_gpu *gpu, uint32_t count) PGK_WARN_UNUSED;
 int64_t pgk_stay_wait(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
 /* Until states and checkpoints of what was pushed are there. */
 int pgk_stay_settle(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
+
+/* Before a kernel is launched that is to have the GPU: who takes up most of it leaves. */
+int pgk_stay_make_room(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
 /* Whoever stays is told to go. */
 void pgk_stay_dismiss(struct pgk_gpu *gpu);

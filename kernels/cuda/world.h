@@ -90,26 +90,38 @@ struct pgk_gpu_task {
  * many reads of one line of host memory are done one after the other; also where in the ring the row lies, so
  * that its bar can be asked for at once. The first entry of a tile says whether its block has another tile.
  *
- * A large push is launched: the host writes the entries before. A small one goes to blocks that stay: each
- * polls the entries of its tile, its mail, until all of them bear the number that comes next. */
+ * A push is launched, or it goes to blocks that stay. Of these the first ones each poll the entries of a tile
+ * of their own, their mail, until all of them bear the number that comes next. For a push of more tiles the
+ * mail of block 0 says so alone; it rings a bell in the GPU's memory for the others, and all of them read the
+ * same entries as those of a launch. */
 #define PGK_GPU_SEGMENTS   16u
 #define PGK_GPU_ENTRY_NONE 0x07ffffffu /* lanes without a series */
-#define PGK_GPU_ENTRY_GO   0x07fffffeu /* mail: leave */
+#define PGK_GPU_ENTRY_GO   0x07fffffeu /* mail of block 0: all leave */
+#define PGK_GPU_ENTRY_ALL  0x07fffffdu /* mail of block 0: a push of all blocks, see PGK_GPU_BELL */
 #define PGK_GPU_ENTRY_MORE (UINT64_C(1) << 63)
 #define PGK_GPU_ENTRY(series, segment, slot)                                                                 \
     ((uint64_t)(slot) << 32 | (uint64_t)(segment) << 27 | (uint64_t)(series))
 #define PGK_GPU_ENTRY_SERIES(entry)  ((uint32_t)(entry)&0x07ffffff)
+#define PGK_GPU_ENTRY_ANY(entry)     (PGK_GPU_ENTRY_SERIES(entry) < PGK_GPU_ENTRY_ALL) /* a series? */
 #define PGK_GPU_ENTRY_SEGMENT(entry) ((uint32_t)((entry) >> 27) & 15)
 #define PGK_GPU_ENTRY_SLOT(entry)    ((entry) >> 32 & 0xffffff)
 #define PGK_GPU_ENTRY_NUMBER(entry)  ((uint32_t)((entry) >> 56) & 127)
 #define PGK_GPU_MAIL(entry, number)  ((entry) | ((uint64_t)(number)&127) << 56)
+
+/* Numbers of pushes that are launched or that all blocks do: 24 bits, as a slot has in mail, where `segment`
+ * is how many tiles a block has at hand at a time. What the bell says: that, or 0 when all are to leave. */
+#define PGK_GPU_NUMBER(n) ((uint32_t)(n)&0xffffff)
+#define PGK_GPU_BELL(before, ahead, number)                                                                  \
+    ((((before) >> 32) + 1) << 32 | (uint64_t)(ahead) << 24 | PGK_GPU_NUMBER(number))
+#define PGK_GPU_BELL_AHEAD(bell)  ((uint32_t)((bell) >> 24) & 255)
+#define PGK_GPU_BELL_NUMBER(bell) PGK_GPU_NUMBER(bell)
 
 /* Generations of units are of three kinds, so that those of a row never repeat one after the other, whoever
  * writes: a push only writes units of rows that had none. */
 #define PGK_GPU_GEN_PUSH(n)  (0x8000u | ((uint32_t)(n)&0x3fff))
 #define PGK_GPU_GEN_SWEEP(n) (0xc000u | ((uint32_t)(n)&0x3fff))
 
-/* What the GPU says: of a push that was launched, or one block that stays. */
+/* What the GPU says: of a push that was launched or that all blocks did, or one block that stays. */
 struct pgk_gpu_done {
     uint64_t pushed;  /* number << 32 | entries of that push that were not done: see `problem` */
     uint64_t settled; /* of a block that stays: number up to which states and checkpoints are there too */
@@ -120,25 +132,46 @@ struct pgk_gpu_done {
 /* What a push is launched with; host memory that both sides see, but for the gate. */
 struct pgk_gpu_push {
     uint64_t entry;   /* address of the entries */
-    uint64_t done;    /* of struct pgk_gpu_done; of a push by blocks that stay: one each */
+    uint64_t done;    /* of struct pgk_gpu_done */
     uint64_t problem; /* of a word for each entry: 1, when it was not done; the host clears them */
     uint64_t gate;    /* device memory: struct pgk_gpu_gate */
     struct pgk_gpu_segment segment[PGK_GPU_SEGMENTS];
 };
 
-/* What blocks that stay are launched with as well. */
-struct pgk_gpu_stay {
-    uint64_t from;    /* address of a word for each block, host memory: the number of its last mail so far */
-    uint64_t launch;  /* of the word that says which launch it is, host memory */
-    uint64_t stay_ns; /* without mail */
+/* What the host writes for a block that stays: lines of its own. */
+struct pgk_gpu_mail {
+    uint64_t entry[PGK_GPU_LANES];
+    uint64_t from; /* number of its last mail before the launch */
+    uint64_t reserved[7];
 };
 
-/* What the blocks of a push that was launched count together. The first two are 0 between pushes. */
-struct pgk_gpu_gate {
-    uint64_t finished; /* blocks */
+/* What blocks that stay are launched with as well. */
+struct pgk_gpu_stay {
+    uint64_t mail;    /* address of struct pgk_gpu_mail of each block that has some, host memory */
+    uint64_t done;    /* of their struct pgk_gpu_done */
+    uint64_t launch;  /* of the word that says which launch it is, host memory */
+    uint64_t stay_ns; /* without mail */
+    uint64_t mails;   /* blocks that have mail */
+};
+
+/* What blocks count together of a push; 0 before it. */
+struct pgk_gpu_count {
+    uint64_t finished; /* blocks whose units are there */
     uint64_t problems;
-    uint64_t number; /* of the last push */
+    uint64_t settled; /* blocks whose states and checkpoints are there too */
     uint64_t reserved;
+};
+
+/* What the blocks of a GPU tell each other; its own memory, lines of 128 bytes. */
+struct pgk_gpu_gate {
+    struct pgk_gpu_count count[2]; /* of pushes with even numbers and of those with odd ones */
+    uint64_t number;               /* of the last push that was answered */
+    uint64_t reserved[7];
+    uint64_t bell;   /* of blocks that stay: block 0 rings, the others poll it */
+    uint64_t left;   /* the bell as it stood when the last of them left */
+    uint64_t launch; /* that leaves */
+    uint64_t here;   /* blocks of this launch that have begun */
+    uint64_t unused[12];
 };
 
 #endif

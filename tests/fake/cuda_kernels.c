@@ -75,7 +75,7 @@ static void run_push(void **args, const struct fake_launch *launch)
     double *lines = take_memory(launch);
     for (unsigned i = 0; i < launch->grid[0]; i++) {
         begin_push(launch, lines);
-        pgk_push_run(&block.pusher, args[0], *plan, *ahead, i, launch->grid[0]);
+        pgk_push_run(&block.pusher, args[0], *plan, *ahead, i, launch->grid[0], true);
     }
     set_memory(NULL);
 }
@@ -113,7 +113,7 @@ static void *stay(void *user)
     dying = it->launch->dead;
     begin_push(it->launch, take_memory(it->launch));
     if (setjmp(way_out) == 0)
-        pgk_stay_run(&block.pusher, it->args[0], it->args[1], *plan, it->block);
+        pgk_stay_run(&block.pusher, it->args[0], it->args[1], *plan, it->block, it->launch->grid[0]);
     set_memory(NULL);
     return NULL;
 }
