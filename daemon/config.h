@@ -97,7 +97,7 @@ struct config_engine {
     char **indicators; /* empty: the default set */
     unsigned indicators_count;
     uint32_t threads;     /* of the CPU engine */
-    uint32_t gpu_stay_us; /* that some threads of a GPU wait for the next small push */
+    uint32_t gpu_stay_us; /* that some threads of a GPU wait for the next push */
 };
 
 struct config_control {

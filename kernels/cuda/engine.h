@@ -19,8 +19,8 @@ struct pgk_cuda_options {
     const char *cache;    /* directory of compiled kernels, NULL: the usual */
     uint32_t sweep_tasks; /* fewer tasks are left to the caller, unless pushes alone are few; 0: the usual */
     uint64_t timeout_ns;  /* 0: the usual */
-    uint64_t stay_ns; /* that blocks of a GPU wait for the next small push before they leave; 0: none wait */
-    uint32_t sweep_rows; /* that a sweep does at a time, 0: the usual */
+    uint64_t stay_ns;     /* that blocks of a GPU wait for the next push before they leave; 0: none wait */
+    uint32_t sweep_rows;  /* that a sweep does at a time, 0: the usual */
 };
 
 /* -ENOENT, -ENODEV, -ENOTSUP ...: there is no GPU that serves; `why` says why not, else which. */

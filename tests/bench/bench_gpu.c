@@ -1,7 +1,7 @@
 /* What a GPU makes of the engine's work, against moving the same bytes of the same memory; needs one. Usage:
  * bench_gpu [small [DRIVER]] (another libcuda.so.1). In the environment: ROUNDS of other bars for the batch
  * whose bits are compared with the CPU's (8: a billion values), ONLY "push" or "batch", STAY_US that blocks
- * stay for small pushes (20000; 0: every push is launched). */
+ * stay without work (20000; 0: every push is launched). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +63,15 @@ static uint64_t differ(struct world *w, uint32_t rows)
     return ret;
 }
 
+static void print_bits(const char *name, uint64_t bad, uint64_t values)
+{
+    printf("{\"name\":\"%s\",\"ours\":%llu,\"reference\":%llu,\"ratio\":0,\"unit\":\"values that "
+           "differ, of\",\"note\":\"CPU against GPU\"}\n",
+           name, (unsigned long long)bad, (unsigned long long)values);
+    if (bad != 0)
+        exit(1);
+}
+
 static void compare_bits(struct world *w, uint32_t rows)
 {
     const char *text = getenv("ROUNDS");
@@ -78,12 +87,7 @@ static void compare_bits(struct world *w, uint32_t rows)
         bad += differ(w, rows);
         values += (uint64_t)rows * w->geo.series_max * w->geo.columns;
     }
-    printf("{\"name\":\"gpu_bits\",\"ours\":%llu,\"reference\":%llu,\"ratio\":0,\"unit\":\"values that "
-           "differ, of\","
-           "\"note\":\"CPU against GPU\"}\n",
-           (unsigned long long)bad, (unsigned long long)values);
-    if (bad != 0)
-        exit(1);
+    print_bits("gpu_bits", bad, values);
 }
 
 static void batch(const char *driver, uint32_t series, uint32_t rows, bool planes, bool bits)
@@ -130,18 +134,17 @@ static uint64_t new_rows(struct world *w)
 }
 
 /* One new bar for each series: from the begin of the push to the GPU's word that the units are there. */
-static void push_time(struct world *w, double *took)
+static double push_once(struct world *w)
 {
-    for (uint32_t k = 0; k < pushes; k++) {
-        uint64_t row = new_rows(w);
-        for (uint32_t s = 0; s < w->geo.series_max; s++)
-            w->gpu->entry[s] = PGK_GPU_ENTRY(s, 0, row % w->geo.capacity);
-        if (pgk_gpu_push_begin(w->gpu, w->geo.series_max) != 0 || pgk_gpu_push_wait(w->gpu) != 0)
-            world_die(NULL, w->gpu->fault);
-        took[k] = world_now_us() - (double)w->gpu->rang_ns / 1e3;
-        for (uint32_t s = 0; s < w->geo.series_max; s++)
-            __atomic_store_n(&world_head(w, s)->computed, row + 1, __ATOMIC_RELEASE);
-    }
+    uint64_t row = new_rows(w);
+    for (uint32_t s = 0; s < w->geo.series_max; s++)
+        w->gpu->entry[s] = PGK_GPU_ENTRY(s, 0, row % w->geo.capacity);
+    if (pgk_gpu_push_begin(w->gpu, w->geo.series_max) != 0 || pgk_gpu_push_wait(w->gpu) != 0)
+        world_die(NULL, w->gpu->fault);
+    double took = world_now_us() - (double)w->gpu->rang_ns / 1e3;
+    for (uint32_t s = 0; s < w->geo.series_max; s++)
+        __atomic_store_n(&world_head(w, s)->computed, row + 1, __ATOMIC_RELEASE);
+    return took;
 }
 
 /* The bytes of the same: a kernel launched and its end waited for. */
@@ -181,7 +184,8 @@ static void push(const char *driver, uint32_t series, bool planes)
         &w, &(struct world_options){
                 .driver = driver, .series = series, .capacity = 256, .stay_us = stay_us, .planes = planes});
     first_rows(&w);
-    push_time(&w, ours);
+    for (uint32_t k = 0; k < pushes; k++)
+        ours[k] = push_once(&w);
     launch_time(&w, alone);
     snprintf(note, sizeof note,
              "one bar for each of %u symbols, %s; reference: a kernel that only moves the bytes, launched "
@@ -199,9 +203,25 @@ static void push(const char *driver, uint32_t series, bool planes)
     world_fini(&w);
 }
 
+/* Some rows that were swept, others that were pushed. */
+static void push_bits(const char *driver, uint32_t series, uint32_t rows)
+{
+    struct world w;
+    world_init(&w,
+               &(struct world_options){
+                   .driver = driver, .series = series, .capacity = 256, .stay_us = stay_us, .planes = true});
+    first_rows(&w);
+    while (w.rows < rows)
+        (void)push_once(&w);
+    if (pgk_gpu_quiet(w.gpu) != 0)
+        world_die(NULL, w.gpu->fault);
+    print_bits("gpu_push_bits", differ(&w, (uint32_t)w.rows), w.rows * series * w.geo.columns);
+    world_fini(&w);
+}
+
 int main(int argc, char **argv)
 {
-    static const uint32_t sizes[] = {1, 10, 100, 1000, 10000};
+    static const uint32_t all[] = {1, 10, 100, 1000, 10000}, few[] = {1, 100, 4300};
     bool small = argc > 1 && strcmp(argv[1], "small") == 0; /* a try, on a fake or under a sanitizer */
     const char *driver = argc > 2 ? argv[2] : NULL, *only = getenv("ONLY");
     if (argc > 1 && !small) {
@@ -211,12 +231,16 @@ int main(int argc, char **argv)
     if (getenv("STAY_US") != NULL)
         stay_us = (uint32_t)strtoul(getenv("STAY_US"), NULL, 10);
     if (small)
-        pushes = 40;
-    size_t count = small ? 3 : sizeof sizes / sizeof sizes[0];
-    if (only == NULL || strstr(only, "push") != NULL)
+        pushes = 12;
+    const uint32_t *sizes = small ? few : all;
+    size_t count = small ? sizeof few / sizeof few[0] : sizeof all / sizeof all[0];
+    if (only == NULL || strstr(only, "push") != NULL) {
         for (int planes = 0; planes < 2; planes++)
             for (size_t i = 0; i < count; i++)
                 push(driver, sizes[i], planes);
+        for (size_t i = 0; i < count; i++)
+            push_bits(driver, sizes[i], small ? 120 : 255);
+    }
     if (only == NULL || strstr(only, "batch") != NULL) {
         for (int planes = 0; planes < 2; planes++)
             batch(driver, small ? 40 : 10000, small ? 200 : 1000, planes, planes == 0);

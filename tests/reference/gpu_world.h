@@ -21,7 +21,7 @@ struct world_options {
     const char *driver; /* NULL: NVIDIA's */
     uint32_t series;
     uint32_t capacity;
-    uint32_t stay_us; /* that blocks wait for small pushes */
+    uint32_t stay_us; /* that blocks wait for pushes */
     bool planes;      /* bar lines of a series, then its units; else both interleaved at 256 bytes */
 };
 

@@ -17,21 +17,23 @@
 #include "reference/reference.h"
 #include "reference/segment.h"
 
-#define SERIES 70u /* three tiles, the last not full */
-#define ROWS   400u
+#define SERIES      70u  /* three tiles, the last not full */
+#define SERIES_MOST 330u /* eleven */
+#define ROWS        400u
 
 static const char *library;
 static const struct fake_cuda *fake;
 static uint64_t seed;
 
 struct world {
+    uint32_t series;
     struct pgk_plan *plan;
     struct pgk_engine *engine;
     struct ref_segment segment;
-    struct ref_market market[SERIES];
-    struct pgd_bar bars[SERIES][ROWS];
-    uint64_t count[SERIES];
-    struct pgk_change changes[SERIES];
+    struct ref_market market[SERIES_MOST];
+    struct pgd_bar bars[SERIES_MOST][ROWS];
+    uint64_t count[SERIES_MOST];
+    struct pgk_change changes[SERIES_MOST];
     struct ref_random random;
     char why[256];
 };
@@ -51,28 +53,34 @@ static struct pgk_engine_options options_of(enum pgk_kind kind)
                                        .gpu_stay_us = stay_us};
 }
 
-static struct world *world_unbound(struct pgk_engine_options options, uint32_t capacity)
+static struct world *world_unbound(struct pgk_engine_options options, uint32_t series, uint32_t capacity)
 {
     struct world *w = calloc(1, sizeof *w);
     assert_non_null(w);
     assert_int_equal(pgk_plan_new(&w->plan, NULL, 0, w->why, sizeof w->why), 0);
-    ref_segment_init(&w->segment, w->plan, SERIES, capacity, 16, true);
+    w->series = series;
+    ref_segment_init(&w->segment, w->plan, series, capacity, 16, true);
     int rc = pgk_engine_new(&w->engine, w->plan, &options, w->why, sizeof w->why);
     if (rc != 0)
         fail_msg("%s", w->why);
     w->random.state = ++seed;
-    for (uint32_t s = 0; s < SERIES; s++) {
+    for (uint32_t s = 0; s < w->series; s++) {
         ref_open(&w->segment, s, s % 5 == 4 ? PGD_SESSION_UTC : PGD_SESSION_US);
         ref_market_init(&w->market[s], seed * 1000 + s, 100);
     }
     return w;
 }
 
-static struct world *world_new(struct pgk_engine_options options, uint32_t capacity)
+static struct world *world_of(struct pgk_engine_options options, uint32_t series, uint32_t capacity)
 {
-    struct world *w = world_unbound(options, capacity);
+    struct world *w = world_unbound(options, series, capacity);
     assert_int_equal(pgk_engine_bind(w->engine, w->segment.base, &w->segment.geo), 0);
     return w;
+}
+
+static struct world *world_new(struct pgk_engine_options options, uint32_t capacity)
+{
+    return world_of(options, SERIES, capacity);
 }
 
 static void world_free(struct world *w)
@@ -106,7 +114,7 @@ static void compute(struct world *w, size_t count)
 static void round_of_changes(struct world *w)
 {
     size_t n = 0;
-    for (uint32_t s = 0; s < SERIES; s++) {
+    for (uint32_t s = 0; s < w->series; s++) {
         uint64_t kind = ref_next(&w->random) % 10, from;
         if (kind == 9 || w->count[s] + 12 > ROWS)
             continue;
@@ -125,7 +133,7 @@ static void round_of_changes(struct world *w)
 /* Every series has the bits of one that the CPU streamed. */
 static void expect_streamed(struct world *w)
 {
-    for (uint32_t s = 0; s < SERIES; s++) {
+    for (uint32_t s = 0; s < w->series; s++) {
         struct ref_segment fresh;
         ref_stream(&fresh, w->plan, w->bars[s], w->count[s], w->segment.geo.capacity,
                    ref_series(&w->segment, s)->session);
@@ -285,6 +293,45 @@ static void blocks_stay_and_leave(void **state)
     assert_int_equal(fake->reset(), 0);
 }
 
+/* Pushes of more tiles than blocks with mail: all blocks do them, with one tile each or several, and more
+ * than a block has at hand at a time; by turns with small ones, with sweeps, and after blocks have left. */
+static void pushes_of_all_blocks(void **state)
+{
+    (void)state;
+    static const int multiprocessors[] = {1, 2, 3, 8};
+    static const uint32_t sizes[] = {SERIES_MOST, SERIES_MOST, 1, 33, SERIES_MOST, 100, 290, 64, SERIES_MOST};
+    for (size_t k = 0; k < sizeof multiprocessors / sizeof multiprocessors[0]; k++) {
+        (void)fake->reset();
+        fake->attribute(-1, PGK_CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, multiprocessors[k]);
+        struct world *w = world_of(options_of(PGK_CUDA), SERIES_MOST, ROWS + 1);
+        for (uint32_t s = 0; s < SERIES_MOST; s++) {
+            (void)append(w, s, 40);
+            w->changes[s] = (struct pgk_change){.series = s, .end = 40};
+        }
+        compute(w, SERIES_MOST);
+        for (uint32_t i = 0; i < 4 * (sizeof sizes / sizeof sizes[0]); i++) {
+            uint32_t size = sizes[i % (sizeof sizes / sizeof sizes[0])];
+            for (uint32_t n = 0; n < size; n++) {
+                uint32_t s = (n + 7 * i) % SERIES_MOST;
+                uint64_t from = append(w, s, 1);
+                w->changes[n] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
+            }
+            compute(w, size);
+            const struct timespec moment = {.tv_nsec = (long)(ref_next(&w->random) % 5) * 1000000};
+            if (i % 5 == 0)
+                (void)nanosleep(&moment, NULL);
+            if (i % 7 == 0)
+                round_of_changes(w);
+        }
+        assert_int_equal(pgk_engine_kind(w->engine), PGK_CUDA);
+        assert_true(fake->launched(stay_us != 0 ? "pgk_stay" : "pgk_push") > 0);
+        assert_int_equal(fake->launched(stay_us != 0 ? "pgk_push" : "pgk_stay"), 0);
+        expect_streamed(w);
+        world_free(w);
+    }
+    assert_int_equal(fake->reset(), 0);
+}
+
 /* Too little for a kernel: the CPU does it, and the two take turns without losing a bit. */
 static void turns_with_the_cpu(void **state)
 {
@@ -392,7 +439,7 @@ static void good_day(int devices, uint64_t calls[FUNCTIONS])
 {
     (void)fake->reset();
     fake->devices(devices);
-    struct world *w = world_unbound(options_of(PGK_CUDA), 64);
+    struct world *w = world_unbound(options_of(PGK_CUDA), SERIES, 64);
     for (size_t i = 0; i < FUNCTIONS; i++)
         calls[i] = fake->calls(functions[i]);
     short_day(w);
@@ -408,7 +455,7 @@ static void bad_day(int devices, const char *function, unsigned k, unsigned resu
 {
     (void)fake->reset();
     fake->devices(devices);
-    struct world *w = world_unbound(options_of(PGK_CUDA), 64);
+    struct world *w = world_unbound(options_of(PGK_CUDA), SERIES, 64);
     uint64_t before = fake->calls(function);
     fake->refuse(function, k, result);
     short_day(w);
@@ -611,6 +658,7 @@ int main(void)
         cmocka_unit_test(three_gpus),
         cmocka_unit_test(two_segments),
         cmocka_unit_test(corrections_follow_at_once),
+        cmocka_unit_test(pushes_of_all_blocks),
         cmocka_unit_test(blocks_stay_and_leave),
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
@@ -631,6 +679,7 @@ int main(void)
         cmocka_unit_test(ring_wraps),
         cmocka_unit_test(three_gpus),
         cmocka_unit_test(corrections_follow_at_once),
+        cmocka_unit_test(pushes_of_all_blocks),
         cmocka_unit_test(turns_with_the_cpu),
         cmocka_unit_test(registers_what_is_used),
         cmocka_unit_test(any_call_of_one_gpu_fails),
@@ -642,5 +691,5 @@ int main(void)
     };
     int failed = cmocka_run_group_tests_name("every push launched", tests, NULL, NULL);
     stay_us = 2000;
-    return failed + cmocka_run_group_tests_name("small pushes to blocks that stay", again, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("pushes to blocks that stay", again, NULL, NULL);
 }

@@ -73,7 +73,7 @@ struct pgk_engine_options {
     const char *isa;  /* its instruction set ("avx512", "avx2", "base"), NULL: the best there is */
     const char
         *cache; /* directory of compiled GPU kernels, NULL: $CACHE_DIRECTORY, $XDG_CACHE_HOME, ~/.cache */
-    uint32_t gpu_stay_us; /* that some threads of a GPU wait for the next small push, so that it needs no
+    uint32_t gpu_stay_us; /* that some threads of a GPU wait for the next push, so that it needs no
                            * launch; 0: none do */
     /* for tests */
     const char *cuda_driver; /* libraries, NULL: where the linker looks */
