@@ -12,7 +12,8 @@
 #include "step/lanes.h"
 
 /* The one NaN that is ever published. */
-#define PGK_NAN __builtin_nan("")
+#define PGK_NAN      __builtin_nan("")
+#define PGK_INFINITY (1e308 * 10) /* NVRTC has no __builtin_inf */
 
 #define PGK_OUTPUTS     3         /* outputs an indicator has at most */
 #define PGK_WORDS_MAX   3         /* state words an indicator has at most */
@@ -149,7 +150,7 @@ PGK_FN void pgk_ranges(pgk_window h, pgk_window l, uint32_t n, int32_t rows, pgk
 PGK_FN void pgk_ranges_abreast(pgk_window h, pgk_window l, uint32_t n, int32_t rows, pgk_real *high,
                                pgk_real *low)
 {
-    pgk_real top = pgk_splat(-__builtin_inf()), bottom = pgk_splat(__builtin_inf());
+    pgk_real top = pgk_splat(-PGK_INFINITY), bottom = pgk_splat(PGK_INFINITY);
     for (int32_t i = 1; i <= (int32_t)n - rows; i++) {
         top = pgk_max(PGK_AT(h, -i), top);
         bottom = pgk_min(PGK_AT(l, -i), bottom);
