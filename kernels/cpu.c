@@ -119,18 +119,31 @@ void pgk_cpu_forget(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32
 
 /* --------------------------------------------------------------------------------------------------- call */
 
+/* Row `row` of a series of a hot tile is done, unless did_lane finds otherwise: said here, where the line is
+ * at hand, and not when it has been pushed. */
+static inline void will_do(struct pgk_change *change, uint64_t row)
+{
+    change->reserved = PGK_CHANGE_DONE;
+    change->done_first = row;
+    change->done_end = row + 1;
+}
+
 /* One new row of each lane of a tile, in order, as when the bars of a minute come together: true when the
  * eight changes are that. */
-static bool sort_tile(struct pgk_call *call, struct pgk_hot *hot, size_t i)
+static inline bool sort_tile(struct pgk_call *call, struct pgk_hot *hot, size_t i, bool first_round)
 {
-    const struct pgk_change *change = &call->changes[i];
+    struct pgk_change *change = &call->changes[i];
     const uint32_t first = change->series;
     uint64_t other = 0;
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        other |= (change[l].series ^ (first + l)) | change[l].reserved | (change[l].from ^ hot->row[l]) |
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        other |= (change[l].series ^ (first + l)) | (change[l].from ^ hot->row[l]) |
                  (change[l].end - change[l].from - 1);
+        other |= first_round ? 0 : change[l].reserved;
+    }
     if (other != 0)
         return false;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        will_do(&change[l], hot->row[l]);
     for (uint32_t l = 0; l < PGK_TILE; l++)
         hot->change[l] = (uint32_t)i + l;
     hot->round = call->round;
@@ -141,10 +154,8 @@ static bool sort_tile(struct pgk_call *call, struct pgk_hot *hot, size_t i)
 
 static void sort_change(struct pgk_call *call, struct pgk_hot *hot, size_t i)
 {
-    const struct pgk_change *change = &call->changes[i];
+    struct pgk_change *change = &call->changes[i];
     uint32_t series = change->series, l = series % PGK_TILE, bit = 1u << l;
-    if (change->reserved == PGK_CHANGE_DONE)
-        return;
     if (hot->round != call->round) {
         hot->round = call->round;
         hot->seen = hot->lanes = 0;
@@ -157,30 +168,49 @@ static void sort_change(struct pgk_call *call, struct pgk_hot *hot, size_t i)
     hot->change[l] = (uint32_t)i;
     if (hot->row[l] != change->from || change->end != change->from + 1) {
         pgk_cpu_forget(call->cpu, call->segment, series);
+        pgk_hot_level(call->cpu, call->segment, series / PGK_TILE); /* task_done puts it there */
         call->long_way += change->end > change->from ? change->end - change->from : 1;
         return;
     }
+    will_do(change, change->from);
     if (hot->lanes == 0)
         call->segment->listed[call->listed++] = series / PGK_TILE;
     hot->lanes = (uint8_t)(hot->lanes | bit);
 }
 
-/* Sorts the changes of a round: rows for hot tiles, the rest as tasks, second ones for a later round. */
-static void sort_changes(struct pgk_call *call)
+static inline bool sort_as(struct pgk_call *call, bool first_round)
 {
+    const uint32_t series_max = call->segment->geo.series_max;
+    for (size_t i = 0; i < call->count; i++) {
+        struct pgk_change *change = &call->changes[i];
+        const uint32_t series = change->series;
+        if (series >= series_max)
+            return false;
+        struct pgk_hot *hot = pgk_hot_of(call->segment, series);
+        if (series % PGK_TILE == 0 && i + PGK_TILE <= call->count && hot->round != call->round &&
+            sort_tile(call, hot, i, first_round)) {
+            i += PGK_TILE - 1;
+            continue;
+        }
+        if (first_round)
+            change->reserved = 0;
+        if (change->reserved != PGK_CHANGE_DONE)
+            sort_change(call, hot, i);
+    }
+    return true;
+}
+
+/* Sorts the changes of a round: rows for hot tiles, the rest as tasks, second ones for a later round. False:
+ * there is one of a series that is not there. */
+static bool sort_changes(struct pgk_call *call)
+{
+    const bool sorted = call->sorted;
     call->listed = 0;
     call->long_way = 0;
     call->later = 0;
     call->next = 0;
-    for (size_t i = 0; i < call->count; i++) {
-        uint32_t series = call->changes[i].series;
-        struct pgk_hot *hot = pgk_hot_of(call->segment, series);
-        if (series % PGK_TILE == 0 && i + PGK_TILE <= call->count && hot->round != call->round &&
-            sort_tile(call, hot, i))
-            i += PGK_TILE - 1;
-        else
-            sort_change(call, hot, i);
-    }
+    call->sorted = true;
+    return sorted ? sort_as(call, false) : sort_as(call, true);
 }
 
 static void push_share(void *user, uint32_t thread)
@@ -251,17 +281,45 @@ static void share(struct pgk_call *call, bool worth, void (*work)(void *user, ui
     call->cpu->threads = threads;
 }
 
-void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
-                     size_t count)
+/* Takes back what was said of the changes. */
+static int refuse(struct pgk_call *call)
 {
-    struct pgk_call call = {.cpu = cpu, .segment = segment, .changes = changes, .count = count};
+    for (size_t i = 0; i < call->count; i++) {
+        struct pgk_change *change = &call->changes[i];
+        change->reserved = 0;
+        change->done_first = change->done_end = change->from;
+    }
+    return -EINVAL;
+}
+
+/* Rounds until every change has had its turn. */
+static int run(struct pgk_call *call)
+{
+    struct pgk_cpu *cpu = call->cpu;
     cpu->gen = (cpu->gen + 1) % PGK_GEN_CPU;
     do {
-        call.round = ++cpu->round;
-        sort_changes(&call);
-        if (call.listed > 0)
-            share(&call, call.listed >= SHARE_TILES, push_share);
-        if (call.long_way > 0)
-            share(&call, call.long_way >= SHARE_ROWS, sweep_share);
-    } while (call.later > 0);
+        call->round = ++cpu->round;
+        if (!sort_changes(call))
+            return refuse(call);
+        if (call->listed > 0)
+            share(call, call->listed >= SHARE_TILES, push_share);
+        if (call->long_way > 0)
+            share(call, call->long_way >= SHARE_ROWS, sweep_share);
+    } while (call->later > 0);
+    return 0;
+}
+
+int pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
+                    size_t count)
+{
+    struct pgk_call call = {.cpu = cpu, .segment = segment, .changes = changes, .count = count};
+    return run(&call);
+}
+
+void pgk_cpu_finish(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
+                    size_t count)
+{
+    struct pgk_call call = {
+        .cpu = cpu, .segment = segment, .changes = changes, .count = count, .sorted = true};
+    (void)run(&call);
 }

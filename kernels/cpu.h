@@ -23,6 +23,7 @@ struct pgk_hot {
     bool steady[PGK_TILE];               /* see pgk_block_steady; of those that are not cold */
     uint8_t seen;                        /* bits: those that have had a change in that round ... */
     uint8_t lanes;                       /* ... and those that get a row */
+    uint8_t slid;                        /* lines that its tile has; see pgk_layout_init */
 };
 
 /* What it keeps of a segment. */
@@ -60,9 +61,13 @@ void pgk_cpu_unbind(struct pgk_cpu_segment *segment);
 /* Takes the memory for series [first, first + count), so that computing takes none. */
 void pgk_cpu_extent(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, uint32_t first, uint32_t count);
 
-/* Does every change that is not PGK_CHANGE_DONE yet. */
-void pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
-                     size_t count);
+/* Does every change. -EINVAL, and nothing done: no such series. */
+int pgk_cpu_compute(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
+                    size_t count);
+
+/* Does every change that is not PGK_CHANGE_DONE yet; the series are there. */
+void pgk_cpu_finish(struct pgk_cpu *cpu, struct pgk_cpu_segment *segment, struct pgk_change *changes,
+                    size_t count);
 
 static inline struct pgk_hot *pgk_hot_of(const struct pgk_cpu_segment *segment, uint32_t series)
 {
@@ -73,6 +78,16 @@ static inline struct pgk_tile *pgk_hot_tile(const struct pgk_cpu *cpu, const str
                                             uint32_t number)
 {
     return (struct pgk_tile *)(void *)(segment->tiles + number * cpu->hot.size);
+}
+
+/* For whoever looks at a tile otherwise than a push of all its lanes does. */
+static inline void pgk_hot_level(const struct pgk_cpu *cpu, const struct pgk_cpu_segment *segment,
+                                 uint32_t number)
+{
+    struct pgk_hot *hot = &segment->hot[number];
+    if (hot->slid > 0)
+        pgk_tile_level(&cpu->hot, pgk_hot_tile(cpu, segment, number), hot->slid);
+    hot->slid = 0;
 }
 
 /* What it remembers of a series holds no longer: somebody else computes it. */

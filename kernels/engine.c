@@ -282,13 +282,15 @@ int pgk_engine_compute(struct pgk_engine *engine, int segment, struct pgk_change
     struct pgk_cpu_segment *it = segment_of(engine, segment);
     if (it == NULL || count > UINT32_MAX)
         return -EINVAL;
+    if (engine->cuda == NULL)
+        return pgk_cpu_compute(&engine->cpu, it, changes, count);
     for (size_t i = 0; i < count; i++) {
         if (changes[i].series >= it->geo.series_max)
             return -EINVAL;
         changes[i].reserved = 0;
     }
-    if (engine->cuda == NULL || !compute_cuda(engine, segment, changes, count))
-        pgk_cpu_compute(&engine->cpu, it, changes, count);
+    if (!compute_cuda(engine, segment, changes, count))
+        pgk_cpu_finish(&engine->cpu, it, changes, count);
     return 0;
 }
 

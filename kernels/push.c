@@ -54,10 +54,11 @@ static void save_lane(const struct pgk_call *call, struct pgk_pusher *pusher, st
 {
     struct pgk_checkpoints points;
     pgk_checkpoints_init(&points, &call->cpu->plan, call->segment->base, &call->segment->geo, s);
+    struct pgk_hot *hot = pgk_hot_of(call->segment, s);
     pgk_tile_get_state(&call->cpu->hot, tile, s % PGK_TILE, pusher->words);
-    pgk_checkpoints_store(&points, tile->row[s % PGK_TILE], tile->origin[s % PGK_TILE], pusher->words,
+    pgk_checkpoints_store(&points, hot->row[s % PGK_TILE], tile->origin[s % PGK_TILE], pusher->words,
                           call->cpu->plan.words);
-    pgk_hot_of(call->segment, s)->ahead[s % PGK_TILE] = points.every;
+    hot->ahead[s % PGK_TILE] = points.every;
 }
 
 static void did_lane(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_tile *tile, uint32_t s)
@@ -92,8 +93,11 @@ static void push_tile(struct pgk_call *call, struct pgk_pusher *pusher, uint32_t
     const struct pgk_hot *hot = &call->segment->hot[number];
     struct pgk_tile *tile = pgk_hot_tile(call->cpu, call->segment, number);
     const uint32_t lanes = hot->lanes;
+    pgk_hot_level(call->cpu, call->segment, number);
     for (uint32_t l = 0; l < PGK_TILE; l++) {
         pusher->block.lane[l].want = 0;
+        if (hot->row[l] != PGK_COLD)
+            tile->row[l] = hot->row[l];
         if (lanes & 1u << l)
             want_lane(call, &pusher->block.lane[l], hot, number * PGK_TILE + l);
     }
@@ -135,14 +139,20 @@ INLINE void aim_lanes(const struct pgk_call *call, const struct pgk_pusher *push
     uint8_t *head = (uint8_t *)segment->base + geo->series_offset + first * head_stride;
     it->tile = pgk_hot_tile(call->cpu, segment, number);
     it->whole = whole;
+    it->slid = hot->slid;
+    it->row = hot->row;
+    /* an eighth of the tiles in each push, so that none takes longer than another */
+    it->back = whole && (hot->slid == PGK_SLIDE || (hot->row[0] + number) % (PGK_SLIDE + 1) == 0);
     it->head = head;
     it->head_stride = head_stride;
     it->capacity = geo->capacity;
     for (uint32_t l = 0; l < PGK_TILE; l++, bars += stride, units += stride, head += head_stride) {
-        const bool gets = whole || (lanes >> l & 1);
-        it->gets[l] = gets ? -1 : 0;
-        it->by[l] = gets ? 1 : 0;
-        if (!gets) {
+        const bool gets = lanes >> l & 1;
+        if (!whole) {
+            it->gets[l] = gets ? -1 : 0;
+            it->by[l] = gets ? 1 : 0;
+        }
+        if (!whole && !gets) {
             it->bar[l] = (const uint8_t *)&pgk_no_bar;
             it->unit[l] = pusher->block.idle;
             continue;
@@ -184,15 +194,10 @@ static bool steady(const struct pgk_hot *hot)
     return ret;
 }
 
-static void report(struct pgk_call *call, const struct pgk_push_tile *it, const struct pgk_hot *hot,
-                   uint32_t l)
+static inline void publish(const struct pgk_push_tile *it, const struct pgk_hot *hot, uint32_t l)
 {
-    struct pgk_change *change = &call->changes[hot->change[l]];
-    uint64_t row = hot->row[l];
-    change->reserved = PGK_CHANGE_DONE;
-    change->done_first = row;
-    change->done_end = row + 1;
-    shm_store64_release(it->head + l * it->head_stride + offsetof(struct pgd_series, computed), row + 1);
+    shm_store64_release(it->head + l * it->head_stride + offsetof(struct pgd_series, computed),
+                        hot->row[l] + 1);
 }
 
 /* As many lanes' numbers as the least of vectors takes. */
@@ -200,18 +205,14 @@ typedef uint64_t few64 __attribute__((vector_size(16), may_alias));
 typedef uint32_t few32 __attribute__((vector_size(16), may_alias));
 
 /* A row on. True when a checkpoint of some lane is due; those have 0 in `ahead` then. */
-static bool count_rows(struct pgk_hot *hot, struct pgk_tile *tile, const struct pgk_push_tile *it,
-                       uint32_t capacity)
+INLINE bool count_rows(struct pgk_hot *hot, const struct pgk_push_tile *it, uint32_t capacity, bool whole)
 {
     few32 due = {0};
-    for (uint32_t l = 0; l < PGK_TILE; l += 2) {
-        few64 gets = *(const few64 *)&it->gets[l];
-        *(few64 *)&hot->row[l] -= gets;
-        *(few64 *)&tile->row[l] -= gets;
-    }
+    for (uint32_t l = 0; l < PGK_TILE; l += 2)
+        *(few64 *)&hot->row[l] -= whole ? (few64){UINT64_MAX, UINT64_MAX} : *(const few64 *)&it->gets[l];
     for (uint32_t l = 0; l < PGK_TILE; l += 4) {
-        few32 by = *(const few32 *)&it->by[l], *slot = (few32 *)&hot->slot[l],
-              *ahead = (few32 *)&hot->ahead[l];
+        few32 by = whole ? (few32){1, 1, 1, 1} : *(const few32 *)&it->by[l];
+        few32 *slot = (few32 *)&hot->slot[l], *ahead = (few32 *)&hot->ahead[l];
         *slot += by;
         *slot &= (few32)(*slot != capacity);
         *ahead -= by;
@@ -221,36 +222,43 @@ static bool count_rows(struct pgk_hot *hot, struct pgk_tile *tile, const struct 
     return (any[0] | any[1]) != 0;
 }
 
+INLINE void did_lanes(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it,
+                      uint32_t number, bool whole)
+{
+    struct pgk_hot *hot = &call->segment->hot[number];
+    if (whole)
+        hot->slid = it->back ? 0 : (uint8_t)(it->slid + 1);
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if (whole || it->gets[l] != 0)
+            publish(it, hot, l);
+    if (!count_rows(hot, it, (uint32_t)call->segment->geo.capacity, whole))
+        return;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        if ((whole || it->gets[l] != 0) && hot->ahead[l] == 0)
+            save_lane(call, pusher, it->tile, number * PGK_TILE + l);
+}
+
 static void did_tile(struct pgk_call *call, struct pgk_pusher *pusher, struct pgk_push_tile *it,
                      uint32_t number)
 {
-    struct pgk_hot *hot = &call->segment->hot[number];
-    struct pgk_tile *tile = it->tile;
-    if (it->whole) {
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            report(call, it, hot, l);
-    } else {
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            if (it->gets[l] != 0)
-                report(call, it, hot, l);
-    }
-    if (!count_rows(hot, tile, it, (uint32_t)call->segment->geo.capacity))
-        return;
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        if (it->gets[l] != 0 && hot->ahead[l] == 0)
-            save_lane(call, pusher, tile, number * PGK_TILE + l);
+    if (it->whole)
+        did_lanes(call, pusher, it, number, true);
+    else
+        did_lanes(call, pusher, it, number, false);
 }
 
 /* The tiles that have been taken, while the next ones, [next, to) of those listed, are asked for. */
 static void push_taken(struct pgk_call *call, struct pgk_pusher *pusher, size_t next, size_t to)
 {
     struct pgk_push *push = &pusher->push;
-    const uint32_t *listed = call->segment->listed;
     if (push->tiles == 0)
         return;
     push->units.gen = call->cpu->gen;
-    for (push->asked = 0; push->asked < PGK_PUSH && next < to; push->asked++, next++)
-        push->next[push->asked] = pgk_hot_tile(call->cpu, call->segment, listed[next]);
+    for (push->asked = 0; push->asked < PGK_PUSH && next < to; push->asked++, next++) {
+        const struct pgk_push_tile *it = &pusher->aim[next % PGK_PUSH_AIMS];
+        push->next[push->asked] = it->tile;
+        push->next_slid[push->asked] = (size_t)it->slid * PGD_LINE;
+    }
     call->cpu->simd->push(push);
     for (uint32_t t = 0; t < push->tiles; t++)
         did_tile(call, pusher, push->tile[t], pusher->number[t]);

@@ -25,6 +25,7 @@ struct pgk_call {
     size_t count;
     uint64_t round;
     uint32_t listed;
+    bool sorted;       /* once: `reserved` of the changes says which are done */
     size_t next;       /* change to be looked at; shared by the threads */
     size_t later;      /* changes of a series that has one in this round already */
     uint64_t long_way; /* rows that changed otherwise */

@@ -52,14 +52,17 @@ struct pgk_rows {
 /* A tile some of whose lanes get one new row, fresh and steady. */
 struct pgk_push_tile {
     struct pgk_tile *tile;
+    const uint64_t *row;          /* of each lane: that of the tile is not kept up to date */
     bool whole;                   /* every lane gets one */
+    uint32_t slid;                /* lines that it has; see pgk_layout_init */
+    bool back;                    /* whole, and to be moved back afterwards */
     uint64_t capacity;            /* of the rings */
     uint8_t *head;                /* of the series of lane 0 ... */
     size_t head_stride;           /* ... and from one to the next */
     const uint8_t *bar[PGK_TILE]; /* lanes that get none: any whole line that does not change */
     uint8_t *unit[PGK_TILE];      /* likewise: any other memory */
     double *now[PGK_BAR_FIELDS]; /* the row's bars: in the tile, or below when no window looks back on them */
-    _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0 */
+    _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0; of a whole tile not set */
     uint32_t by[PGK_TILE];               /* 1 or 0, likewise */
     _Alignas(64) int64_t rev[PGK_TILE];
     double spare[PGK_BAR_FIELDS][PGK_TILE];
@@ -73,6 +76,7 @@ struct pgk_push {
     struct pgk_push_tile *tile[PGK_PUSH];
     uint32_t asked; /* tiles that will be pushed next: their lines are asked for meanwhile */
     const struct pgk_tile *next[PGK_PUSH];
+    size_t next_slid[PGK_PUSH]; /* bytes that their fields have */
 };
 
 struct pgk_simd {

@@ -7,6 +7,7 @@
 
 /* --------------------------------------------------------------------------------------------------- load */
 
+/* Of a tile that is not whole. */
 static inline pgk_mask pushed(const struct pgk_push_tile *it, uint32_t group)
 {
     return pgk_lt_int(*vector_int((int64_t *)(uintptr_t)it->gets, group), pgk_splat_int(0));
@@ -24,9 +25,11 @@ INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
     struct pgk_tile *tile = it->tile;
     pgk_mask outside =
         pgk_lt_int(t, *vector_int(tile->from, group)) | pgk_ge_int(t, *vector_int(tile->until, group));
-    if (pgk_any(outside & pushed(it, group))) {
+    if (!it->whole)
+        outside &= pushed(it, group);
+    if (pgk_any(outside)) {
         for (uint32_t i = 0; i < L; i++)
-            if (it->gets[group * L + i] != 0)
+            if (it->whole || it->gets[group * L + i] != 0)
                 new_session(it, group * L + i, t[i]);
     }
 }
@@ -35,7 +38,7 @@ INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
 static inline bool push_held(const struct pgk_push_tile *it)
 {
     const uint8_t *head = it->head + offsetof(struct pgd_series, head);
-    const uint64_t *row = it->tile->row;
+    const uint64_t *row = it->row;
     const uint64_t capacity = it->capacity;
     const size_t stride = it->head_stride;
     bool late = false;
@@ -56,8 +59,9 @@ static inline bool push_held(const struct pgk_push_tile *it)
 static bool push_load(const struct pgk_layout *layout, struct pgk_push_tile *it)
 {
     uint64_t odd = 0, differ = 0, rev[PGK_TILE];
+    double *data = it->tile->data + (size_t)it->slid * PGK_TILE;
     for (uint32_t f = 0; f < PGK_BAR_FIELDS; f++)
-        it->now[f] = layout->past[f] > 0 ? it->tile->data + layout->now[f] : it->spare[f];
+        it->now[f] = layout->past[f] > 0 ? data + layout->now[f] : it->spare[f];
     LANES_UNROLLED
     for (uint32_t l = 0; l < PGK_TILE; l++) {
         rev[l] = shm_load64_acquire(it->bar[l] + PGD_BAR_META);
@@ -146,7 +150,9 @@ static void push_band_second(const struct pgk_push *p, uint32_t i)
 INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t band, step_fn *step,
                     uint32_t outputs, uint32_t words)
 {
-    const size_t derived = p->layout->now[op->derived], derived_too = p->layout->now[op->derived + 1];
+    const struct pgk_layout *layout = p->layout;
+    const size_t derived = layout->now[op->derived], derived_too = layout->now[op->derived + 1];
+    const bool slides = layout->past[op->derived] > 0, slides_too = layout->past[op->derived + 1] > 0;
     const uint32_t tiles = p->tiles;
     const size_t row_words = (size_t)(p->units.words + 1) * PGK_TILE;
     double *to[PGK_OUTPUTS];
@@ -156,6 +162,8 @@ INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t 
     for (uint32_t t = 0; t < tiles; t++) {
         struct pgk_push_tile *it = p->tile[t];
         double *data = it->tile->data, *word = pgk_tile_word(it->tile, op->word);
+        double *one = data + derived + (slides ? (size_t)it->slid * PGK_TILE : 0);
+        double *two = data + derived_too + (slides_too ? (size_t)it->slid * PGK_TILE : 0);
         for (uint32_t g = 0; g < GROUPS; g++) {
             pgk_real out[PGK_OUTPUTS];
             union pgk_word s[PGK_WORDS_MAX];
@@ -165,7 +173,7 @@ INLINE void push_op(const struct pgk_push *p, const struct pgk_op *op, uint32_t 
                 .c = vector(it->now[PGK_C], g),
                 .v = vector(it->now[PGK_V], g),
                 .p = vector(it->now[PGK_P], g),
-                .derived = {vector(data + derived, g), vector(data + derived_too, g)},
+                .derived = {vector(one, g), vector(two, g)},
                 .band = {vector(bands + (size_t)t * PGK_TILE, g),
                          vector(bands + (size_t)(PGK_PUSH + t) * PGK_TILE, g)},
                 .session = {*vector_int(it->tile->key[0], g), *vector_int(it->tile->key[1], g)},
@@ -216,7 +224,7 @@ static void push_store(const struct pgk_push *p)
         const struct pgk_push_tile *it = p->tile[t];
         const double *value = slot_at(&p->units, t, 0);
         for (uint32_t g = 0; g < GROUPS; g++) {
-            pgk_uint index = (pgk_uint)*vector_int((int64_t *)(void *)it->tile->row, g);
+            pgk_uint index = (pgk_uint)*vector_int((int64_t *)(uintptr_t)it->row, g);
             pgk_int rev = *vector_int((int64_t *)(uintptr_t)it->rev, g) & 0xffff;
             pgk_int tag = (pgk_int)(index << 32) | (rev << 16) | gen;
             store_lines(value + g * L, words, tag, &it->unit[g * L], 0, false);
@@ -224,48 +232,64 @@ static void push_store(const struct pgk_push *p)
     }
 }
 
-INLINE void shift_lines(const struct pgk_push_tile *it, double *to, size_t lines, bool whole)
+static void shift_lines(const struct pgk_push_tile *it, double *to, size_t lines)
 {
+    pgk_mask mask[GROUPS];
+    for (uint32_t g = 0; g < GROUPS; g++)
+        mask[g] = pushed(it, g);
     _Pragma("GCC unroll 8") for (size_t i = 1; i < lines; i++, to += PGK_TILE)
     {
-        for (uint32_t g = 0; g < GROUPS; g++) {
-            pgk_real next = *vector(to + PGK_TILE, g);
-            *vector(to, g) = whole ? next : pgk_sel(pushed(it, g), next, *vector(to, g));
-        }
+        for (uint32_t g = 0; g < GROUPS; g++)
+            *vector(to, g) = pgk_sel(mask[g], *vector(to + PGK_TILE, g), *vector(to, g));
     }
 }
 
-/* Of lanes that got one, the new row is the latest of their past: see pgk_tile_shift. */
+INLINE void move_lines(double *to, const double *from, size_t lines)
+{
+    _Pragma("GCC unroll 8") for (size_t i = 1; i < lines; i++, to += PGK_TILE, from += PGK_TILE)
+    {
+        for (uint32_t g = 0; g < GROUPS; g++)
+            *vector(to, g) = *vector((double *)(uintptr_t)from, g);
+    }
+}
+
+/* Of lanes that got one, the new row is the latest of their past: see pgk_tile_shift. Where all did, the tile
+ * slides. */
 static void push_shift(const struct pgk_push *p)
 {
     const size_t first = p->layout->first, lines = p->layout->lines;
     const uint32_t tiles = p->tiles;
     for (uint32_t t = 0; t < tiles; t++) {
         const struct pgk_push_tile *it = p->tile[t];
-        if (it->whole)
-            shift_lines(it, it->tile->data + first, lines, true);
-        else
-            shift_lines(it, it->tile->data + first, lines, false);
+        double *past = it->tile->data + first, *slid = past + (size_t)it->slid * PGK_TILE;
+        if (!it->whole)
+            shift_lines(it, slid, lines);
+        else if (it->back)
+            move_lines(past, slid + PGK_TILE, lines);
     }
 }
 
 #define ASK ((size_t)8 * PGD_LINE) /* what is asked for in one go */
 
 /* Asks for some more lines of the tiles that come next: not for so many at a time that the processor waits
- * for them, and for none that it will not need. */
-INLINE size_t push_ask(const struct pgk_push *p, size_t at, size_t end)
+ * for them, and for none that it will not need. What lies before their fields comes first, then these, which
+ * lie where they have slid to. */
+INLINE size_t push_ask(const struct pgk_push *p, size_t at, size_t fields, size_t end)
 {
+    const size_t stop = at < fields ? fields : end;
     for (uint32_t t = 0; t < p->asked; t++) {
         const uint8_t *tile = (const uint8_t *)p->next[t];
-        if (at + ASK <= end) {
+        if (at >= fields)
+            tile += p->next_slid[t];
+        if (at + ASK <= stop) {
             _Pragma("GCC unroll 8") for (size_t i = 0; i < ASK; i += PGD_LINE)
                 __builtin_prefetch(tile + at + i, 1);
         } else {
-            for (size_t i = at; i < end; i += PGD_LINE)
+            for (size_t i = at; i < stop; i += PGD_LINE)
                 __builtin_prefetch(tile + i, 1);
         }
     }
-    return at + ASK;
+    return at + ASK < stop ? at + ASK : stop;
 }
 
 static void push(const struct pgk_push *p)
@@ -276,17 +300,17 @@ static void push(const struct pgk_push *p)
     };
     const struct pgk_layout *layout = p->layout;
     const struct pgk_plan *plan = layout->plan;
-    size_t at = offsetof(struct pgk_tile, row);
-    const size_t end =
-        offsetof(struct pgk_tile, data) + layout->first * sizeof(double) + layout->lines * PGD_LINE;
-    for (uint32_t i = 0; i < layout->bands; i++, at = push_ask(p, at, end))
+    const size_t fields = offsetof(struct pgk_tile, data) + layout->first * sizeof(double);
+    const size_t end = fields + layout->lines * PGD_LINE;
+    size_t at = offsetof(struct pgk_tile, from);
+    for (uint32_t i = 0; i < layout->bands; i++, at = push_ask(p, at, fields, end))
         push_band_first(p, i);
     for (uint32_t i = 0; i < layout->bands; i++)
         push_band_second(p, i);
-    for (uint32_t i = 0; i < plan->ops; i++, at = push_ask(p, at, end))
+    for (uint32_t i = 0; i < plan->ops; i++, at = push_ask(p, at, fields, end))
         run[plan->op[i].id](p, &plan->op[i], layout->band_of[i]);
     while (at < end)
-        at = push_ask(p, at, end);
+        at = push_ask(p, at, fields, end);
     push_shift(p);
     push_store(p);
 }

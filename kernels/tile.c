@@ -92,7 +92,7 @@ static void reach_back(uint32_t *past, const struct pgk_op *op)
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room)
 {
     size_t at = (size_t)plan->words * PGK_TILE;
-    *ret = (struct pgk_layout){.plan = plan, .room = room};
+    *ret = (struct pgk_layout){.plan = plan, .room = room, .slide = room == 1 ? PGK_SLIDE : 0};
     memcpy(ret->past, plan->halo, sizeof ret->past);
     if (room == 1)
         ret->past[PGK_H] = ret->past[PGK_L] = 0;
@@ -110,8 +110,10 @@ void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32
             ret->now[f] = at + (size_t)ret->past[f] * PGK_TILE;
             at = ret->now[f] + (size_t)room * PGK_TILE;
         }
-        if (pass == 0)
+        if (pass == 0) {
             ret->lines = (at - ret->first) / PGK_TILE;
+            at += (size_t)ret->slide * PGK_TILE;
+        }
     }
     /* an odd number of lines: the same line of many tiles must not fall on one set of a cache */
     ret->size = (sizeof(struct pgk_tile) + at * sizeof(double)) | PGD_LINE;
@@ -145,6 +147,12 @@ void pgk_tile_shift(const struct pgk_layout *layout, struct pgk_tile *tile, uint
     double *to = tile->data + layout->first + lane;
     for (size_t i = 1; i < layout->lines; i++, to += PGK_TILE)
         *to = to[PGK_TILE];
+}
+
+void pgk_tile_level(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t slid)
+{
+    double *to = tile->data + layout->first;
+    memmove(to, to + (size_t)slid * PGK_TILE, layout->lines * PGK_TILE * sizeof *to);
 }
 
 void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,

@@ -11,7 +11,8 @@
 #include "state.h"
 #include "step/session.h"
 
-#define PGK_TILE 8u /* lanes */
+#define PGK_TILE  8u /* lanes */
+#define PGK_SLIDE 7u /* see pgk_layout_init */
 
 /* What ops of one period share: of the closes their mean, and their deviation too; or the range of highs and
  * lows. */
@@ -56,6 +57,7 @@ struct pgk_layout {
     size_t now[PGK_FIELDS_MAX];    /* in doubles: its first row behind them */
     size_t first;                  /* in doubles: where the fields begin */
     size_t lines;                  /* of those that have a past, rows that are stepped included */
+    uint32_t slide;                /* lines that those can be moved up by, all together: room for one row */
     size_t size;                   /* bytes of a tile, a multiple of 64 */
     uint32_t bands;
     uint8_t band_of[PGK_COLUMNS_MAX]; /* of each op that has one */
@@ -77,7 +79,12 @@ struct pgk_tile {
 };
 
 /* Room for one row: lanes are stepped a row at a time, and less of their past is needed than where one begins
- * behind the first row of a step, or is taken up: then rows before its own are stepped over. */
+ * behind the first row of a step, or is taken up: then rows before its own are stepped over.
+ *
+ * When all lanes have been stepped by one row, every field's past begins one line later than before, and the
+ * next row's line is that of the following field's oldest row, which is no longer wanted. So all fields can
+ * *slide*, one line a row, and are moved back together every now and then. Whoever lets a tile slide keeps
+ * account of how far; everything below takes a tile that has not slid. */
 void pgk_layout_init(struct pgk_layout *ret, const struct pgk_plan *plan, uint32_t room);
 
 /* One word of all lanes. */
@@ -100,6 +107,9 @@ void pgk_tile_wait(const struct pgk_layout *layout, struct pgk_tile *tile, uint3
 
 /* Where there is room for one row: that row of a lane, once it is stepped, is the latest of its past. */
 void pgk_tile_shift(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t lane);
+
+/* Moves the fields of a tile that has slid by so many lines back to where they belong. */
+void pgk_tile_level(const struct pgk_layout *layout, struct pgk_tile *tile, uint32_t slid);
 
 /* Copies a lane to a lane of a tile of any room. */
 void pgk_tile_copy(const struct pgk_layout *to_layout, struct pgk_tile *to, uint32_t to_lane,

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,89 @@ static void lapped_rows(void **state)
     world_fini(&w);
 }
 
+/* A bar some rows back is another, on both sides. */
+static void revise(struct world *w, uint32_t s, uint64_t back)
+{
+    struct pgd_bar bar;
+    uint64_t end = ref_series(&w->tested, s)->head, row = end - 1 - back;
+    struct pgk_change change = {.series = s, .from = row, .end = end};
+    ref_market_next(&w->markets[s], &bar);
+    bar.t = ref_bar(&w->tested, s, row)->t;
+    ref_revise(&w->tested, s, row, &bar);
+    ref_revise(&w->alone, s, row, &bar);
+    assert_int_equal(pgk_engine_compute(w->judge, 0, &change, 1), 0);
+    assert_int_equal(pgk_engine_compute(w->engine, 0, &change, 1), 0);
+    expect_same(w, s);
+}
+
+/* All lanes of tiles pushed together, many times over, and in between whatever else may happen to a tile that
+ * has slid: some lanes alone, more rows of a lane than one, corrections, a bar that is being revised. */
+static void slid_tiles(const char *const *names, size_t count)
+{
+    struct world w;
+    world_init(&w, 8 * 3 + 3, names, count);
+    call(&w, 0, 1, 60);
+    for (uint32_t i = 0; i < 90; i++) {
+        call(&w, 0, 1, 1);
+        if (i % 5 == 4)
+            call(&w, i % 4, 1 + i % 3, 1);
+        if (i % 7 == 6)
+            call(&w, i % 9, 8, 2);
+        if (i % 11 == 10)
+            revise(&w, i % w.series, i % 4);
+        if (i % 13 != 12)
+            continue;
+        for (uint32_t s = 0; s < w.series; s++)
+            w.changes[s] = grow(&w, s, 1);
+        uint32_t busy = i % 24;
+        uint64_t row = w.changes[busy].from;
+        ref_begin_revision(&w.tested, busy, row);
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+        ref_revise(&w.tested, busy, row, ref_bar(&w.alone, busy, row));
+        w.changes[0] = (struct pgk_change){.series = busy, .from = row, .end = row + 1};
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, 1), 0);
+        for (uint32_t s = 0; s < w.series; s++)
+            expect_same(&w, s);
+    }
+    world_fini(&w);
+}
+
+static void whole_tiles(void **state)
+{
+    (void)state;
+    /* what derives series that no window looks back on, and looks back on volumes and prices */
+    static const char *const names[] = {"stoch_5_1_2", "stoch_4_3_1", "sma_1", "mfi_3", "vwap", "vwap_20"};
+    slid_tiles(NULL, 0);
+    slid_tiles(names, sizeof names / sizeof names[0]);
+}
+
+/* A series that is not there, behind such as are: no row is computed, and the right call does all. */
+static void no_such_series(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 8 * 2 + 1, NULL, 0);
+    call(&w, 0, 1, 60);
+    for (uint32_t at = 0; at < w.series; at += 4) {
+        for (uint32_t s = 0; s < w.series; s++)
+            w.changes[s] = grow(&w, s, 1 + s / 8 % 2);
+        w.changes[at].series += w.series + at;
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), -EINVAL);
+        w.changes[at].series -= w.series + at;
+        for (uint32_t s = 0; s < w.series; s++) {
+            assert_int_equal(ref_series(&w.tested, s)->computed, w.changes[s].from);
+            assert_int_equal(w.changes[s].done_first, w.changes[s].done_end);
+        }
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+        for (uint32_t s = 0; s < w.series; s++) {
+            assert_int_equal(w.changes[s].done_first, w.changes[s].from);
+            assert_int_equal(w.changes[s].done_end, w.changes[s].end);
+            expect_same(&w, s);
+        }
+    }
+    world_fini(&w);
+}
+
 static void ten_thousand(void **state)
 {
     (void)state;
@@ -259,8 +343,9 @@ int main(void)
     seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lanes),       cmocka_unit_test(old_and_young), cmocka_unit_test(busy_bars),
-        cmocka_unit_test(lapped_rows), cmocka_unit_test(ten_thousand),
+        cmocka_unit_test(lanes),        cmocka_unit_test(old_and_young), cmocka_unit_test(busy_bars),
+        cmocka_unit_test(lapped_rows),  cmocka_unit_test(whole_tiles),   cmocka_unit_test(no_such_series),
+        cmocka_unit_test(ten_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
