@@ -152,14 +152,14 @@ static inline bool sort_tile(struct pgk_call *call, struct pgk_hot *hot, size_t 
     return true;
 }
 
-static void sort_change(struct pgk_call *call, struct pgk_hot *hot, size_t i)
+static inline void sort_change(struct pgk_call *call, struct pgk_hot *hot, size_t i, bool first_round)
 {
     struct pgk_change *change = &call->changes[i];
-    uint32_t series = change->series, l = series % PGK_TILE, bit = 1u << l;
-    if (hot->round != call->round) {
-        hot->round = call->round;
-        hot->seen = hot->lanes = 0;
-    }
+    const uint32_t series = change->series, l = series % PGK_TILE, bit = 1u << l;
+    if (first_round)
+        change->reserved = 0;
+    if (change->reserved == PGK_CHANGE_DONE)
+        return;
     if (hot->seen & bit) {
         call->later++;
         return;
@@ -173,29 +173,42 @@ static void sort_change(struct pgk_call *call, struct pgk_hot *hot, size_t i)
         return;
     }
     will_do(change, change->from);
-    if (hot->lanes == 0)
-        call->segment->listed[call->listed++] = series / PGK_TILE;
     hot->lanes = (uint8_t)(hot->lanes | bit);
+}
+
+/* The changes from the i-th on that are of its tile: the first that is not. */
+static inline size_t sort_some(struct pgk_call *call, struct pgk_hot *hot, size_t i, bool first_round)
+{
+    const uint32_t number = call->changes[i].series / PGK_TILE, series_max = call->segment->geo.series_max;
+    if (hot->round != call->round) {
+        hot->round = call->round;
+        hot->seen = hot->lanes = 0;
+    }
+    const bool listed = hot->lanes != 0;
+    do {
+        sort_change(call, hot, i, first_round);
+    } while (++i < call->count && call->changes[i].series / PGK_TILE == number &&
+             call->changes[i].series < series_max);
+    if (!listed && hot->lanes != 0)
+        call->segment->listed[call->listed++] = number;
+    return i;
 }
 
 static inline bool sort_as(struct pgk_call *call, bool first_round)
 {
     const uint32_t series_max = call->segment->geo.series_max;
-    for (size_t i = 0; i < call->count; i++) {
-        struct pgk_change *change = &call->changes[i];
+    for (size_t i = 0; i < call->count;) {
+        const struct pgk_change *change = &call->changes[i];
         const uint32_t series = change->series;
         if (series >= series_max)
             return false;
         struct pgk_hot *hot = pgk_hot_of(call->segment, series);
-        if (series % PGK_TILE == 0 && i + PGK_TILE <= call->count && hot->round != call->round &&
-            sort_tile(call, hot, i, first_round)) {
-            i += PGK_TILE - 1;
-            continue;
-        }
-        if (first_round)
-            change->reserved = 0;
-        if (change->reserved != PGK_CHANGE_DONE)
-            sort_change(call, hot, i);
+        if (series % PGK_TILE == 0 && i + PGK_TILE <= call->count &&
+            change[PGK_TILE - 1].series == series + PGK_TILE - 1 && hot->round != call->round &&
+            sort_tile(call, hot, i, first_round))
+            i += PGK_TILE;
+        else
+            i = sort_some(call, hot, i, first_round);
     }
     return true;
 }

@@ -122,6 +122,11 @@ static void ask_checkpoint(const struct pgk_call *call, uint32_t s, uint64_t row
 
 #define INLINE static inline __attribute__((always_inline))
 
+static inline const uint8_t *pick(uint64_t mask, const void *one, const void *other)
+{
+    return (const uint8_t *)(((uintptr_t)one & mask) | ((uintptr_t)other & ~mask));
+}
+
 /* Works out where the rows of a tile lie, which is all over the segment, and asks for them. Nothing of them
  * is read: whatever is read is waited for. */
 INLINE void aim_lanes(const struct pgk_call *call, const struct pgk_pusher *pusher, struct pgk_push_tile *it,
@@ -147,18 +152,18 @@ INLINE void aim_lanes(const struct pgk_call *call, const struct pgk_pusher *push
     it->head_stride = head_stride;
     it->capacity = geo->capacity;
     for (uint32_t l = 0; l < PGK_TILE; l++, bars += stride, units += stride, head += head_stride) {
-        const bool gets = lanes >> l & 1;
-        if (!whole) {
-            it->gets[l] = gets ? -1 : 0;
-            it->by[l] = gets ? 1 : 0;
-        }
-        if (!whole && !gets) {
-            it->bar[l] = (const uint8_t *)&pgk_no_bar;
-            it->unit[l] = pusher->block.idle;
-            continue;
-        }
+        const bool gets = whole || (lanes >> l & 1);
         const uint8_t *bar = bars + hot->slot[l] * bar_stride;
-        uint8_t *unit = units + hot->slot[l] * unit_stride;
+        uint8_t *unit = units + hot->slot[l] * unit_stride, *series = head;
+        if (!whole) { /* which lanes get one cannot be foreseen: no branches */
+            const uint64_t get = gets ? UINT64_MAX : 0;
+            bar = pick(get, bar, &pgk_no_bar);
+            unit = (uint8_t *)(uintptr_t)pick(get, unit, pusher->block.idle);
+            series = (uint8_t *)(uintptr_t)pick(get, series, &pusher->idle);
+            it->series[l] = series;
+            it->gets[l] = (int64_t)get;
+            it->by[l] = (uint32_t)get & 1;
+        }
         it->bar[l] = bar;
         it->unit[l] = unit;
         __builtin_prefetch(bar);
@@ -166,9 +171,9 @@ INLINE void aim_lanes(const struct pgk_call *call, const struct pgk_pusher *push
         __builtin_prefetch(unit + PGD_LINE, 1);
         for (size_t at = (size_t)2 * PGD_LINE; at < bytes; at += PGD_LINE)
             __builtin_prefetch(unit + at, 1);
-        __builtin_prefetch(head);
-        __builtin_prefetch(head + offsetof(struct pgd_series, computed), 1);
-        if (hot->ahead[l] == 1)
+        __builtin_prefetch(series);
+        __builtin_prefetch(series + offsetof(struct pgd_series, computed), 1);
+        if (hot->ahead[l] == 1 && gets)
             ask_checkpoint(call, number * PGK_TILE + l, hot->row[l] + 1);
     }
 }
@@ -192,12 +197,6 @@ static bool steady(const struct pgk_hot *hot)
     for (uint32_t l = 0; l < PGK_TILE; l++)
         ret &= hot->steady[l] | !(hot->lanes >> l & 1);
     return ret;
-}
-
-static inline void publish(const struct pgk_push_tile *it, const struct pgk_hot *hot, uint32_t l)
-{
-    shm_store64_release(it->head + l * it->head_stride + offsetof(struct pgd_series, computed),
-                        hot->row[l] + 1);
 }
 
 /* As many lanes' numbers as the least of vectors takes. */
@@ -229,8 +228,9 @@ INLINE void did_lanes(struct pgk_call *call, struct pgk_pusher *pusher, struct p
     if (whole)
         hot->slid = it->back ? 0 : (uint8_t)(it->slid + 1);
     for (uint32_t l = 0; l < PGK_TILE; l++)
-        if (whole || it->gets[l] != 0)
-            publish(it, hot, l);
+        shm_store64_release((whole ? it->head + l * it->head_stride : it->series[l]) +
+                                offsetof(struct pgd_series, computed),
+                            hot->row[l] + 1);
     if (!count_rows(hot, it, (uint32_t)call->segment->geo.capacity, whole))
         return;
     for (uint32_t l = 0; l < PGK_TILE; l++)

@@ -15,6 +15,7 @@ struct pgk_pusher {
     struct pgk_push_tile *aim; /* PGK_PUSH_AIMS that are taken in turn */
     uint32_t number[PGK_PUSH]; /* of the tiles in `push` */
     uint64_t *words;           /* one lane's state */
+    struct pgd_series idle;    /* of lanes that get no row */
 };
 
 /* A call of pgk_cpu_compute, of which this is one round. */

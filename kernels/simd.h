@@ -61,6 +61,7 @@ struct pgk_push_tile {
     size_t head_stride;           /* ... and from one to the next */
     const uint8_t *bar[PGK_TILE]; /* lanes that get none: any whole line that does not change */
     uint8_t *unit[PGK_TILE];      /* likewise: any other memory */
+    uint8_t *series[PGK_TILE];    /* likewise: one that holds nothing; of a whole tile not set */
     double *now[PGK_BAR_FIELDS]; /* the row's bars: in the tile, or below when no window looks back on them */
     _Alignas(64) int64_t gets[PGK_TILE]; /* -1: the lane gets a row; 0; of a whole tile not set */
     uint32_t by[PGK_TILE];               /* 1 or 0, likewise */

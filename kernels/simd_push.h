@@ -35,23 +35,23 @@ INLINE void push_sessions(struct pgk_push_tile *it, uint32_t group, pgk_int t)
 }
 
 /* True when none of the rows has left the ring. */
-static inline bool push_held(const struct pgk_push_tile *it)
+INLINE bool push_held_as(const struct pgk_push_tile *it, bool whole)
 {
-    const uint8_t *head = it->head + offsetof(struct pgd_series, head);
     const uint64_t *row = it->row;
     const uint64_t capacity = it->capacity;
     const size_t stride = it->head_stride;
     bool late = false;
-    if (it->whole) {
-        LANES_UNROLLED
-        for (uint32_t l = 0; l < PGK_TILE; l++)
-            late |= shm_load64_acquire(head + l * stride) >= row[l] + capacity;
-        return !late;
+    LANES_UNROLLED
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        const uint8_t *series = whole ? it->head + l * stride : it->series[l];
+        late |= shm_load64_acquire(series + offsetof(struct pgd_series, head)) >= row[l] + capacity;
     }
-    for (uint32_t l = 0; l < PGK_TILE; l++)
-        if (it->gets[l] != 0)
-            late |= shm_load64_acquire(head + l * stride) >= row[l] + capacity;
     return !late;
+}
+
+static inline bool push_held(const struct pgk_push_tile *it)
+{
+    return it->whole ? push_held_as(it, true) : push_held_as(it, false);
 }
 
 /* Words that were written one by one are not read as a vector here: that would wait for all of them to have
