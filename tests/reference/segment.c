@@ -170,6 +170,8 @@ struct pgk_engine_options ref_options(void)
                                        /* no directory: what a stand-in compiles is not kept */
                                        .cache = getenv("TEST_CUDA_DRIVER") != NULL ? "/dev/null" : NULL,
                                        .cuda_tasks = 1,
+                                       /* sanitizers and a busy machine make a stand-in slow, not lost */
+                                       .cuda_timeout_ms = 120000,
                                        .gpu_stay_us =
                                            stay_us == NULL ? 0 : (uint32_t)strtoul(stay_us, NULL, 10)};
 }
