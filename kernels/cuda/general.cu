@@ -31,11 +31,11 @@ static __device__ struct pgk_pusher *pgk_pusher_in(double *memory)
     return p;
 }
 
-extern "C" __global__ void __launch_bounds__(512) pgk_push(const __grid_constant__ struct pgk_gpu_push push,
-                                                           const struct pgk_gpu_plan *plan, uint32_t ahead)
+extern "C" __global__ void __launch_bounds__(512)
+    pgk_push(const __grid_constant__ struct pgk_gpu_push push, const struct pgk_gpu_plan *plan)
 {
     extern __shared__ double memory[];
-    pgk_push_run(pgk_pusher_in(memory), &push, plan, ahead, blockIdx.x, gridDim.x, true);
+    pgk_push_run(pgk_pusher_in(memory), &push, plan, blockIdx.x, gridDim.x, true);
 }
 
 extern "C" __global__ void __launch_bounds__(512)

@@ -87,48 +87,38 @@ static int set_shape(struct pgk_gpu *gpu)
     return 0;
 }
 
-/* How a push is launched: 2^i blocks with a tile each; or as many blocks as there are at most, with several
- * tiles each, up to PGK_GPU_TILES of them at hand at a time. */
-struct shape {
-    uint32_t blocks;
-    uint32_t ahead;
-};
-
-static struct shape shape_of(const struct pgk_gpu *gpu, uint32_t graph)
-{
-    uint32_t powers = 0;
-    while (1u << powers < gpu->blocks)
-        powers++;
-    if (graph < powers)
-        return (struct shape){.blocks = 1u << graph, .ahead = 1};
-    return (struct shape){.blocks = gpu->blocks, .ahead = graph - powers + 1};
-}
-
+/* Which graph a push of so many tiles is: of 2^i blocks, or of as many as there are at most, where a block
+ * then has several tiles, one after the other. */
 static uint32_t graph_of(const struct pgk_gpu *gpu, uint32_t tiles)
 {
-    for (uint32_t graph = 0;; graph++) {
-        struct shape shape = shape_of(gpu, graph);
-        if (shape.blocks * shape.ahead >= tiles || shape.ahead == PGK_GPU_TILES)
-            return graph;
-    }
+    uint32_t graph = 0;
+    while (1u << graph < tiles && 1u << graph < gpu->blocks)
+        graph++;
+    return graph;
 }
 
-/* Done and each array begin on lines of their own: one side's stores do not share a line with the other's. */
+static uint32_t blocks_of(const struct pgk_gpu *gpu, uint32_t graph)
+{
+    return 1u << graph < gpu->blocks ? 1u << graph : gpu->blocks;
+}
+
+/* Each array begins on a line of its own: one side's stores do not share a line with the other's. */
 static int take_host_memory(struct pgk_gpu *gpu)
 {
     size_t room = (gpu->entries + PGK_GPU_LANES - 1) / PGK_GPU_LANES * PGK_GPU_LANES +
-                  gpu->blocks * (size_t)PGK_GPU_TILES * PGK_GPU_LANES;
+                  gpu->blocks * (size_t)PGK_GPU_LANES;
+    size_t answer = (gpu->blocks * sizeof *gpu->answer + 2 * LINE - 1) / (2 * LINE) * (2 * LINE);
     size_t entry = room * sizeof *gpu->entry, problem = room * sizeof *gpu->problem;
-    size_t size = 2 * LINE + entry + problem + PGK_GPU_TASKS * sizeof *gpu->tasks;
+    size_t size = answer + entry + problem + PGK_GPU_TASKS * sizeof *gpu->tasks;
     PGK_GPU_TRY(
         gpu, "host memory",
         mem_host_alloc(&gpu->host, size, PGK_CU_MEMHOSTALLOC_PORTABLE | PGK_CU_MEMHOSTALLOC_DEVICEMAP));
     memset(gpu->host, 0, size);
     uint8_t *at = gpu->host;
-    gpu->done = (struct pgk_gpu_done *)(void *)at;
-    gpu->entry = (uint64_t *)(void *)(at + 2 * LINE);
-    gpu->problem = (uint64_t *)(void *)(at + 2 * LINE + entry);
-    gpu->tasks = (struct pgk_gpu_task *)(void *)(at + 2 * LINE + entry + problem);
+    gpu->answer = (uint64_t *)(void *)at;
+    gpu->entry = (uint64_t *)(void *)(at + answer);
+    gpu->problem = (uint64_t *)(void *)(at + answer + entry);
+    gpu->tasks = (struct pgk_gpu_task *)(void *)(at + answer + entry + problem);
     return 0;
 }
 
@@ -150,7 +140,7 @@ static int take_memory(struct pgk_gpu *gpu)
 void pgk_gpu_push_params(const struct pgk_gpu *gpu, struct pgk_gpu_push *ret)
 {
     *ret = (struct pgk_gpu_push){.entry = (uint64_t)(uintptr_t)gpu->entry,
-                                 .done = (uint64_t)(uintptr_t)gpu->done,
+                                 .answer = (uint64_t)(uintptr_t)gpu->answer,
                                  .problem = (uint64_t)(uintptr_t)gpu->problem,
                                  .gate = gpu->device_gate};
     memcpy(ret->segment, gpu->segments, sizeof ret->segment);
@@ -186,16 +176,13 @@ static void drop_graphs(struct pgk_gpu *gpu)
 static int make_graphs(struct pgk_gpu *gpu)
 {
     struct pgk_gpu_push push;
-    struct shape shape;
-    void *params[] = {&push, &gpu->device_plan, &shape.ahead};
-    uint32_t last = graph_of(gpu, UINT32_MAX);
+    void *params[] = {&push, &gpu->device_plan};
+    uint32_t last = graph_of(gpu, gpu->blocks);
     int rc = last < PGK_GPU_GRAPHS ? 0 : -E2BIG;
     pgk_gpu_push_params(gpu, &push);
     drop_graphs(gpu);
-    for (uint32_t i = 0; rc == 0 && i <= last; i++) {
-        shape = shape_of(gpu, i);
-        rc = pgk_gpu_graph(gpu, gpu->push, gpu->stream, shape.blocks, params, &gpu->pushes_of[i]);
-    }
+    for (uint32_t i = 0; rc == 0 && i <= last; i++)
+        rc = pgk_gpu_graph(gpu, gpu->push, gpu->stream, blocks_of(gpu, i), params, &gpu->pushes_of[i]);
     return rc != 0 ? rc : pgk_stay_prepare(gpu);
 }
 
@@ -293,26 +280,32 @@ int pgk_gpu_add_segment(struct pgk_gpu *gpu, uint32_t number, void *base, const 
 
 /* --------------------------------------------------------------------------------------------------- push */
 
-uint32_t pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks)
+void pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count)
 {
-    uint32_t tiles = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES;
-    for (uint32_t i = count; i < tiles * PGK_GPU_LANES; i++)
-        gpu->entry[i] = PGK_GPU_ENTRY_NONE;
-    for (uint32_t tile = tiles; tile < blocks; tile++)
-        gpu->entry[tile * PGK_GPU_LANES] = PGK_GPU_ENTRY_NONE;
-    for (uint32_t tile = 0; tile + blocks < tiles; tile++)
-        gpu->entry[tile * PGK_GPU_LANES] |= PGK_GPU_ENTRY_MORE;
-    uint32_t ahead = (tiles + blocks - 1) / blocks;
-    return ahead < PGK_GPU_TILES ? ahead : PGK_GPU_TILES;
+    for (; count % PGK_GPU_LANES != 0; count++)
+        gpu->entry[count] = PGK_GPU_ENTRY_NONE;
+}
+
+/* Each block's first tile, be there one or not, says what all have to know. */
+static void mark_entries(struct pgk_gpu *gpu, uint32_t tiles, uint32_t blocks)
+{
+    for (uint32_t tile = 0; tile < blocks; tile++)
+        for (uint32_t i = 0; i < PGK_GPU_PARTS; i++) {
+            uint64_t *entry = &gpu->entry[tile * PGK_GPU_LANES + i];
+            *entry = PGK_GPU_PART(tile < tiles ? *entry : PGK_GPU_ENTRY_NONE, i,
+                                  PGK_GPU_LAUNCHED(tiles, gpu->number));
+        }
 }
 
 static int launch_push(struct pgk_gpu *gpu, uint32_t count)
 {
-    uint32_t graph = graph_of(gpu, (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES);
-    (void)pgk_gpu_close_entries(gpu, count, shape_of(gpu, graph).blocks);
+    uint32_t tiles = (count + PGK_GPU_LANES - 1) / PGK_GPU_LANES, graph = graph_of(gpu, tiles);
+    gpu->number = PGK_GPU_NUMBER(gpu->number + 1);
+    gpu->launched = blocks_of(gpu, graph);
+    pgk_gpu_close_entries(gpu, count);
+    mark_entries(gpu, tiles, gpu->launched);
     gpu->busy = true;
     PGK_GPU_TRY(gpu, "push", graph_launch(gpu->pushes_of[graph], gpu->stream));
-    gpu->number = PGK_GPU_NUMBER(gpu->number + 1);
     return 0;
 }
 
@@ -350,17 +343,31 @@ int pgk_gpu_still(struct pgk_gpu *gpu, struct CUstream_st *stream, const char *w
     return 0;
 }
 
+bool pgk_gpu_answered(const struct pgk_gpu *gpu, uint32_t block)
+{
+    return shm_load64_acquire(&gpu->answer[block]) >> 32 == gpu->number;
+}
+
+int64_t pgk_gpu_problems(const struct pgk_gpu *gpu, uint32_t blocks)
+{
+    int64_t ret = 0;
+    for (uint32_t block = 0; block < blocks; block++)
+        ret += (uint32_t)shm_load64(&gpu->answer[block]);
+    return ret;
+}
+
 int64_t pgk_gpu_push_wait(struct pgk_gpu *gpu)
 {
     int64_t since = pgk_gpu_now_ns();
     if (gpu->stay.memory != NULL)
         return pgk_stay_wait(gpu);
-    for (uint32_t looks = 1; shm_load64_acquire(&gpu->done->pushed) >> 32 != gpu->number; looks++) {
-        int rc = pgk_gpu_still(gpu, gpu->stream, "push", looks, since);
-        if (rc != 0)
-            return rc;
-    }
-    return (uint32_t)shm_load64(&gpu->done->pushed);
+    for (uint32_t block = gpu->launched; block-- > 0;)
+        for (uint32_t looks = 1; !pgk_gpu_answered(gpu, block); looks++) {
+            int rc = pgk_gpu_still(gpu, gpu->stream, "push", looks, since);
+            if (rc != 0)
+                return rc;
+        }
+    return pgk_gpu_problems(gpu, gpu->launched);
 }
 
 int pgk_gpu_wait_end(struct pgk_gpu *gpu, struct CUstream_st *stream, const char *what, uint64_t limit_ns)

@@ -50,18 +50,19 @@ struct pgk_gpu {
     struct CUfunc_st *sweep;
     struct CUfunc_st *floor;
     struct CUstream_st *stream;
-    struct CUgraphExec_st *pushes_of[PGK_GPU_GRAPHS]; /* by number: see gpu.c */
+    struct CUgraphExec_st *pushes_of[PGK_GPU_GRAPHS]; /* [i]: of at most 2^i blocks */
     pgk_devptr device_plan;
     pgk_devptr device_gate;
     pgk_devptr states[PGK_GPU_SEGMENTS];
     struct pgk_gpu_segment segments[PGK_GPU_SEGMENTS];
-    void *host; /* what both sides see: done, entries, problems, tasks */
-    struct pgk_gpu_done *done;
+    void *host; /* what both sides see: answers, entries, problems, tasks */
+    uint64_t *answer;
     uint64_t *entry;
     uint64_t *problem;
     struct pgk_gpu_task *tasks;
-    uint32_t entries; /* series a push can have */
-    uint32_t blocks;  /* of a large push, at most */
+    uint32_t entries;  /* series a push can have */
+    uint32_t blocks;   /* of a large push, at most */
+    uint32_t launched; /* blocks of the last push that was */
     struct pgk_stay stay;
     uint32_t threads;
     uint32_t sweep_rows;
@@ -120,9 +121,12 @@ int pgk_gpu_current(struct pgk_gpu *gpu) PGK_WARN_UNUSED;
 
 /* For stay.c. */
 
-/* Of gpu->entry[0, count), for so many blocks: lanes of the last tile that have no series, blocks that have
- * no tile, and tiles that are not their block's last. Tiles that a block is to have at hand at a time. */
-uint32_t pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count, uint32_t blocks);
+/* Of gpu->entry[0, count): the lanes of the last tile that have no series. */
+void pgk_gpu_close_entries(struct pgk_gpu *gpu, uint32_t count);
+
+/* Of the last push that was launched or of all blocks: has this one answered; entries that were not done. */
+bool pgk_gpu_answered(const struct pgk_gpu *gpu, uint32_t block);
+int64_t pgk_gpu_problems(const struct pgk_gpu *gpu, uint32_t blocks);
 
 int pgk_gpu_failed(struct pgk_gpu *gpu, unsigned result, const char *what);
 int64_t pgk_gpu_now_ns(void);

@@ -17,23 +17,14 @@ struct pgk_pusher {
     uint64_t since;  /* ... when it had the last, ... */
     uint64_t bell;   /* ... what it last heard, ... */
     uint64_t rung;   /* ... and what the bell says */
-    uint64_t entry[PGK_GPU_TILES][PGK_GPU_LANES]; /* of the tiles at hand */
+    uint64_t entry[PGK_GPU_TILES][PGK_GPU_LANES]; /* of its last tiles and the next, in turn */
+    uint32_t tiles;                               /* of this push */
+    uint32_t taken;                               /* the tile it has come to */
     uint32_t series[PGK_GPU_LANES];
     uint32_t refused;            /* a bit for each lane whose bar was being revised */
     uint32_t stepped;            /* likewise, whose row was stepped */
     uint32_t due[PGK_GPU_TILES]; /* for a checkpoint */
 };
-
-PGK_DEV bool pgk_more_after(const struct pgk_pusher *p, uint32_t tile)
-{
-    return (p->entry[tile][0] & PGK_GPU_ENTRY_MORE) != 0;
-}
-
-/* Has the first tile a series? Lanes are filled from the first on. */
-PGK_DEV bool pgk_any_lane(const struct pgk_pusher *p)
-{
-    return PGK_GPU_ENTRY_ANY(p->entry[0][0]);
-}
 
 PGK_DEV const struct pgk_gpu_segment *pgk_segment_of(const struct pgk_pusher *p,
                                                      const struct pgk_gpu_push *push, uint32_t tile)
@@ -236,108 +227,121 @@ PGK_DEV uint64_t pgk_entry_at(const struct pgk_gpu_push *push, uint64_t tile, ui
     return push->entry + (tile * PGK_GPU_LANES + lane) * 8;
 }
 
-/* The entries of tile `first`; of a push that was launched, its number. */
-PGK_DEV void pgk_read_first(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t first,
-                            bool launched)
+/* The entries of a block's first tile. */
+PGK_DEV void pgk_read_first(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t tile)
 {
     PGK_EACH(&p->block, t)
     if (t < PGK_GPU_LANES)
-        p->entry[0][t] = pgk_sys_load(pgk_entry_at(push, first, t));
-    else if (t == PGK_GPU_LANES && launched)
-        p->number = PGK_GPU_NUMBER(pgk_gate_of(push)->number + 1);
+        p->entry[0][t] = pgk_sys_load(pgk_entry_at(push, tile, t));
     PGK_MEET
 }
 
-/* Asks for those of the next ones, every `blocks`-th tile. */
-PGK_DEV void pgk_ask_entries(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t first,
-                             uint64_t blocks, uint32_t ahead)
+/* Of a push that was launched: what they say of it. */
+PGK_DEV void pgk_read_launched(struct pgk_pusher *p)
 {
     PGK_EACH(&p->block, t)
-    for (uint32_t i = PGK_GPU_LANES + t; i < ahead * PGK_GPU_LANES; i += p->block.threads)
-        pgk_async_load(&p->entry[i / PGK_GPU_LANES][i % PGK_GPU_LANES],
-                       pgk_entry_at(push, first + i / PGK_GPU_LANES * blocks, i % PGK_GPU_LANES));
+    if (t == 0) {
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < PGK_GPU_PARTS; i++)
+            word |= (uint64_t)PGK_GPU_ENTRY_NUMBER(p->entry[0][i]) << 7 * i;
+        p->tiles = PGK_GPU_LAUNCHED_TILES(word);
+        p->number = PGK_GPU_NUMBER(word);
+    }
+    PGK_MEET
+}
+
+/* Asks for those of another one. */
+PGK_DEV void pgk_ask_entries(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t tile,
+                             uint32_t turn)
+{
+    PGK_EACH(&p->block, t)
+    if (t < PGK_GPU_LANES)
+        pgk_async_load(&p->entry[turn][t], pgk_entry_at(push, tile, t));
     pgk_async_end();
     PGK_MEET
 }
 
-/* The block is done; the one that is last of all tells the host, which may write the next entries then: so
- * blocks without a tile count as well. The stores of a block's threads come before their meeting, that before
- * the first thread's fence, the fence before its count; what it finds counted came before it. Block 0 makes
- * ready what the next push counts, which nobody has touched since the push before this one: that comes before
- * its count, and the next push after the host has heard of the last one. */
-PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t block,
-                        uint64_t blocks, uint64_t failed)
+/* The tile after the block's second one, or after any later one: one that no block has come to. */
+PGK_DEV uint64_t pgk_take_tile(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t blocks)
 {
-    struct pgk_gpu_gate *gate = pgk_gate_of(push);
-    struct pgk_gpu_count *count = pgk_count_of(p, push), *next = &gate->count[(p->number + 1) & 1];
+    if (p->tiles <= 2 * blocks)
+        return p->tiles;
+    PGK_EACH(&p->block, t)
+    if (t == 0)
+        p->taken = (uint32_t)pgk_gpu_add(&pgk_count_of(p, push)->taken, 1);
+    PGK_MEET
+    return 2 * blocks + p->taken;
+}
+
+/* Tells the host: what the block's threads stored before they met is there. */
+PGK_DEV void pgk_tell(struct pgk_pusher *p, uint64_t address, uint64_t word)
+{
     PGK_EACH(&p->block, t)
     if (t == 0) {
-        if (block == 0)
-            next->finished = next->problems = next->settled = 0;
-        if (blocks > 1 && failed != 0)
-            (void)pgk_gpu_add(&count->problems, failed);
         pgk_sys_fence();
-        if (blocks == 1 || pgk_gpu_add(&count->finished, 1) + 1 == blocks) {
-            if (blocks > 1) {
-                pgk_sys_fence();
-                failed = pgk_gpu_load_acquire(&count->problems);
-            }
-            pgk_sys_store(push->done, p->number << 32 | failed);
-            pgk_answered();
-            gate->number = p->number; /* for the next launch */
-        }
+        pgk_sys_store(address, word);
     }
     PGK_MEET
 }
 
-/* Some of the block's tiles, `ahead` of them at most, from `first` on; whether there are more. */
-PGK_DEV bool pgk_push_some(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                           const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t first, uint64_t block,
-                           uint64_t blocks, uint64_t *failed)
+/* The block's units are there. What the next push counts is made ready by block 0: nobody has touched that
+ * since the push before this one, and whoever hears of the next push comes after the host, which has had this
+ * answer before. */
+PGK_DEV void pgk_answer(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t block,
+                        uint64_t problems)
 {
-    bool more = true;
-    uint32_t tiles = 1;
-    pgk_take_lanes(p, push, plan, 0);
-    pgk_ask_first(p, push, p->number);
-    pgk_ask_entries(p, push, first, blocks, ahead);
-    for (uint32_t tile = 0; tile < tiles; tile++) {
-        const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, tile);
-        if (tile > 0) {
-            pgk_take_lanes(p, push, plan, tile);
-            pgk_take_states(p, p->number);
-        }
-        pgk_wait_for_lines(p);
-        more = pgk_more_after(p, tile);
-        pgk_read_row(p, seg, plan);
-        pgk_step_rows(&p->block, plan);
-        if (more && tile + 1 < ahead)
-            pgk_ask_bars(p, push, tiles++);
-        pgk_write_units(&p->block, seg, plan);
-        *failed += pgk_note_problems(p, push, first + tile * blocks);
-        if (!more)
-            pgk_answer(p, push, block, blocks, *failed);
-        pgk_tidy_up(p, seg, plan, tile);
-    }
-    for (uint32_t tile = 0; tile < tiles; tile++)
-        pgk_save_tile(p, push, plan, tile);
-    return more;
+    struct pgk_gpu_count *next = &pgk_gate_of(push)->count[(p->number + 1) & 1];
+    PGK_EACH(&p->block, t)
+    if (t == 0 && block == 0)
+        next->settled = next->taken = 0;
+    PGK_MEET
+    pgk_tell(p, push->answer + block * 8, PGK_GPU_ANSWER(p->number, problems));
+    pgk_answered();
 }
 
-/* Every `blocks`-th tile from `block` on. */
+/* A block's part. While it waits for a tile's bars it asks which is its next one, and for its entries. */
 PGK_DEV void pgk_push_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
-                          const struct pgk_gpu_plan *plan, uint32_t ahead, uint64_t block, uint64_t blocks,
-                          bool launched)
+                          const struct pgk_gpu_plan *plan, uint64_t block, uint64_t blocks, bool launched)
 {
-    uint64_t failed = 0;
-    pgk_read_first(p, push, block, launched);
-    if (!pgk_any_lane(p)) {
-        pgk_answer(p, push, block, blocks, 0);
+    uint64_t failed = 0, tile = block, next = block + blocks;
+    uint32_t k = 0;
+    pgk_read_first(p, push, block);
+    if (launched)
+        pgk_read_launched(p);
+    const uint32_t tiles = p->tiles;
+    if (tile >= tiles) {
+        pgk_answer(p, push, block, 0);
         return;
     }
-    for (uint64_t first = block; pgk_push_some(p, push, plan, ahead, first, block, blocks, &failed);) {
-        first += ahead * blocks;
-        pgk_read_first(p, push, first, false);
+    pgk_take_lanes(p, push, plan, 0);
+    pgk_ask_first(p, push, p->number);
+    for (;; k++, tile = next) {
+        const uint32_t turn = k % PGK_GPU_TILES, after = (k + 1) % PGK_GPU_TILES;
+        const struct pgk_gpu_segment *seg = pgk_segment_of(p, push, turn);
+        if (k > 0) {
+            if (k >= PGK_GPU_TILES - 1)
+                pgk_save_tile(p, push, plan, after);
+            next = pgk_take_tile(p, push, blocks);
+            pgk_take_lanes(p, push, plan, turn);
+            pgk_take_states(p, p->number);
+        }
+        if (next < tiles)
+            pgk_ask_entries(p, push, next, after);
+        pgk_wait_for_lines(p);
+        pgk_read_row(p, seg, plan);
+        pgk_step_rows(&p->block, plan);
+        if (next < tiles)
+            pgk_ask_bars(p, push, after);
+        pgk_write_units(&p->block, seg, plan);
+        failed += pgk_note_problems(p, push, tile);
+        if (next >= tiles)
+            pgk_answer(p, push, block, failed);
+        pgk_tidy_up(p, seg, plan, turn);
+        if (next >= tiles)
+            break;
     }
+    for (uint32_t i = k < PGK_GPU_TILES - 2 ? 0 : k - (PGK_GPU_TILES - 2); i <= k; i++)
+        pgk_save_tile(p, push, plan, i % PGK_GPU_TILES);
 }
 
 /* ------------------------------------------------------------------------------------------ blocks that stay
@@ -403,23 +407,12 @@ PGK_DEV enum pgk_event pgk_look(struct pgk_pusher *p, const struct pgk_gpu_push 
     return !other ? PGK_NOTHING : block == 0 ? PGK_LATE : PGK_RUNG;
 }
 
-/* Tells the host: what the block's threads stored before they met is there. */
-PGK_DEV void pgk_tell(struct pgk_pusher *p, uint64_t address, uint64_t word)
-{
-    PGK_EACH(&p->block, t)
-    if (t == 0) {
-        pgk_sys_fence();
-        pgk_sys_store(address, word);
-    }
-    PGK_MEET
-}
-
 /* Block 0: all blocks are to push. */
-PGK_DEV void pgk_ring(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint32_t ahead, uint32_t number)
+PGK_DEV void pgk_ring(struct pgk_pusher *p, const struct pgk_gpu_push *push, uint64_t tiles, uint64_t number)
 {
     PGK_EACH(&p->block, t)
     if (t == 0) {
-        p->bell = p->rung = PGK_GPU_BELL(p->bell, ahead, number);
+        p->bell = p->rung = PGK_GPU_BELL(p->bell, tiles, number);
         pgk_gpu_store_release(&pgk_gate_of(push)->bell, p->bell);
     }
     PGK_MEET
@@ -466,10 +459,12 @@ PGK_DEV void pgk_push_rung(struct pgk_pusher *p, const struct pgk_gpu_push *push
                            const struct pgk_gpu_plan *plan, uint64_t block, uint64_t blocks)
 {
     PGK_EACH(&p->block, t)
-    if (t == 0)
+    if (t == 0) {
         p->number = PGK_GPU_BELL_NUMBER(p->bell);
+        p->tiles = PGK_GPU_BELL_TILES(p->bell);
+    }
     PGK_MEET
-    pgk_push_run(p, push, plan, PGK_GPU_BELL_AHEAD(p->bell), block, blocks, false);
+    pgk_push_run(p, push, plan, block, blocks, false);
     PGK_EACH(&p->block, t)
     if (t == 0) {
         pgk_sys_fence();
@@ -491,7 +486,7 @@ PGK_DEV void pgk_push_mail(struct pgk_pusher *p, const struct pgk_gpu_push *push
     pgk_step_rows(&p->block, plan);
     pgk_write_units(&p->block, seg, plan);
     const uint64_t failed = pgk_note_problems(p, push, block);
-    pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), p->mail << 32 | failed);
+    pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), PGK_GPU_ANSWER(p->mail, failed));
     pgk_answered();
     pgk_tidy_up(p, seg, plan, 0);
     pgk_save_tile(p, push, plan, 0);
@@ -506,9 +501,9 @@ PGK_DEV bool pgk_take_mail(struct pgk_pusher *p, const struct pgk_gpu_push *push
     if (PGK_GPU_ENTRY_SERIES(entry) == PGK_GPU_ENTRY_GO)
         return false;
     if (PGK_GPU_ENTRY_SERIES(entry) == PGK_GPU_ENTRY_ALL) {
-        pgk_ring(p, push, PGK_GPU_ENTRY_SEGMENT(entry), (uint32_t)PGK_GPU_ENTRY_SLOT(entry));
+        pgk_ring(p, push, PGK_GPU_ENTRY_SLOT(p->entry[0][1]), PGK_GPU_ENTRY_SLOT(entry));
         pgk_push_rung(p, push, plan, block, blocks);
-        pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), p->mail << 32);
+        pgk_tell(p, done + offsetof(struct pgk_gpu_done, pushed), PGK_GPU_ANSWER(p->mail, 0));
     } else {
         pgk_push_mail(p, push, plan, block, done);
     }
@@ -534,7 +529,7 @@ PGK_DEV void pgk_stay_run(struct pgk_pusher *p, const struct pgk_gpu_push *push,
             stays = pgk_take_mail(p, push, stay, plan, block, blocks);
         } else if (event == PGK_RUNG) {
             pgk_hear(p);
-            stays = PGK_GPU_BELL_AHEAD(p->bell) != 0;
+            stays = PGK_GPU_BELL_TILES(p->bell) != 0;
             if (stays)
                 pgk_push_rung(p, push, plan, block, blocks);
         } else {

@@ -121,12 +121,6 @@ static bool answered(const struct pgk_gpu *gpu, uint32_t block)
     return shm_load64_acquire(&stay->memory->done[block].pushed) >> 32 == (stay->pushed[block] & UINT32_MAX);
 }
 
-/* The same of the last push: of one that all blocks do the last of them says so. */
-static bool push_answered(const struct pgk_gpu *gpu, uint32_t block)
-{
-    return gpu->stay.all ? shm_load64_acquire(&gpu->done->pushed) >> 32 == gpu->number : answered(gpu, block);
-}
-
 /* As many blocks as are asked for, or more; mail that was not answered is the first they see. */
 static int launch(struct pgk_gpu *gpu, uint32_t blocks)
 {
@@ -192,12 +186,13 @@ static void send_tiles(struct pgk_gpu *gpu, uint32_t count)
 static void send_all(struct pgk_gpu *gpu, uint32_t count)
 {
     struct pgk_stay *stay = &gpu->stay;
-    uint32_t ahead = pgk_gpu_close_entries(gpu, count, gpu->blocks);
+    pgk_gpu_close_entries(gpu, count);
     gpu->number = PGK_GPU_NUMBER(gpu->number + 1);
-    const uint64_t entry = PGK_GPU_ENTRY(PGK_GPU_ENTRY_ALL, ahead, gpu->number);
+    const uint64_t entries[] = {PGK_GPU_ENTRY(PGK_GPU_ENTRY_ALL, 0, gpu->number),
+                                PGK_GPU_ENTRY(PGK_GPU_ENTRY_ALL, 0, tiles_of(count))};
     stay->tiles = 1;
     stay->all_ns = gpu->rang_ns;
-    send(gpu, 0, &entry, 1);
+    send(gpu, 0, entries, 2);
     stay->pushed[0] = stay->number[0];
 }
 
@@ -221,14 +216,26 @@ int pgk_stay_begin(struct pgk_gpu *gpu, uint32_t count)
     return stay->blocks == 0 ? launch(gpu, blocks) : 0;
 }
 
-/* Until each block that has mail has answered or has gone without: true when one has. */
+/* Of the last push: the block that has its mail, if it is not block 0 for all of them. */
+static bool push_answered(const struct pgk_gpu *gpu, uint32_t block)
+{
+    return gpu->stay.all ? pgk_gpu_answered(gpu, block) : answered(gpu, block);
+}
+
+static bool push_left(const struct pgk_gpu *gpu, uint32_t block)
+{
+    return has_left(gpu, gpu->stay.all ? 0 : block);
+}
+
+/* Until each block has answered, the last first, which ends first, or whoever has its mail has gone without
+ * it: true when one has. */
 static int wait_round(struct pgk_gpu *gpu, int64_t since, bool *ret_gone)
 {
     struct pgk_stay *stay = &gpu->stay;
     *ret_gone = false;
-    for (uint32_t block = 0; block < stay->tiles; block++)
+    for (uint32_t block = stay->all ? gpu->blocks : stay->tiles; block-- > 0;)
         for (uint32_t looks = 1; !push_answered(gpu, block); looks++) {
-            if (has_left(gpu, block)) {
+            if (push_left(gpu, block)) {
                 *ret_gone |= !push_answered(gpu, block);
                 break;
             }
@@ -254,7 +261,7 @@ int64_t pgk_stay_wait(struct pgk_gpu *gpu)
             return rc;
     }
     if (stay->all)
-        return (uint32_t)shm_load64(&gpu->done->pushed);
+        return pgk_gpu_problems(gpu, gpu->blocks);
     for (uint32_t block = 0; block < stay->tiles; block++)
         problems += (uint32_t)shm_load64(&stay->memory->done[block].pushed);
     return problems;

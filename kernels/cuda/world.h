@@ -6,7 +6,7 @@
 #include "step/step.h"
 
 #define PGK_GPU_LANES       32u  /* series that a block of threads steps side by side */
-#define PGK_GPU_TILES       4u   /* of a push, that a block has at hand at a time */
+#define PGK_GPU_TILES       4u   /* of a push, whose entries a block keeps */
 #define PGK_GPU_FIELDS      261u /* as PGK_FIELDS_MAX of plan.h */
 #define PGK_GPU_OPS         127u
 #define PGK_GPU_BLOCK_BYTES 18432u /* of shared memory, beside lines and outputs */
@@ -86,19 +86,19 @@ struct pgk_gpu_task {
     uint32_t watch; /* look, at every step, whether rows have left the ring; else the host does, in the end */
 };
 
-/* A push: one new row for each of some series. An entry says which, and whatever else all blocks need, since
- * many reads of one line of host memory are done one after the other; also where in the ring the row lies, so
- * that its bar can be asked for at once. The first entry of a tile says whether its block has another tile.
+/* A push: one new row for each of some series, 32 to a tile. An entry says which, also where in the ring the
+ * row lies, so that its bar can be asked for at once. A block has the tile of its own number, one as many
+ * behind it as there are blocks, and whatever is left after these when it comes to it.
  *
  * A push is launched, or it goes to blocks that stay. Of these the first ones each poll the entries of a tile
  * of their own, their mail, until all of them bear the number that comes next. For a push of more tiles the
  * mail of block 0 says so alone; it rings a bell in the GPU's memory for the others, and all of them read the
- * same entries as those of a launch. */
+ * same entries as those of a launch. Those carry what all blocks of a launch need, since many reads of one
+ * line of host memory are done one after the other. */
 #define PGK_GPU_SEGMENTS   16u
 #define PGK_GPU_ENTRY_NONE 0x07ffffffu /* lanes without a series */
 #define PGK_GPU_ENTRY_GO   0x07fffffeu /* mail of block 0: all leave */
 #define PGK_GPU_ENTRY_ALL  0x07fffffdu /* mail of block 0: a push of all blocks, see PGK_GPU_BELL */
-#define PGK_GPU_ENTRY_MORE (UINT64_C(1) << 63)
 #define PGK_GPU_ENTRY(series, segment, slot)                                                                 \
     ((uint64_t)(slot) << 32 | (uint64_t)(segment) << 27 | (uint64_t)(series))
 #define PGK_GPU_ENTRY_SERIES(entry)  ((uint32_t)(entry)&0x07ffffff)
@@ -108,12 +108,19 @@ struct pgk_gpu_task {
 #define PGK_GPU_ENTRY_NUMBER(entry)  ((uint32_t)((entry) >> 56) & 127)
 #define PGK_GPU_MAIL(entry, number)  ((entry) | ((uint64_t)(number)&127) << 56)
 
-/* Numbers of pushes that are launched or that all blocks do: 24 bits, as a slot has in mail, where `segment`
- * is how many tiles a block has at hand at a time. What the bell says: that, or 0 when all are to leave. */
+/* Of a launch some entries of each block's first tile say, seven bits each in the place of numbers, how many
+ * tiles there are and which number the push has: both of 24 bits. */
+#define PGK_GPU_PARTS                   8u
+#define PGK_GPU_PART(entry, i, word)    PGK_GPU_MAIL(entry, (word) >> 7 * (i))
+#define PGK_GPU_LAUNCHED(tiles, number) ((uint64_t)(tiles) << 24 | PGK_GPU_NUMBER(number))
+#define PGK_GPU_LAUNCHED_TILES(word)    ((uint32_t)((word) >> 24) & 0xffffff)
+
+/* Numbers of pushes that are launched or that all blocks do: 24 bits, as a slot has. What the bell says: that
+ * and how many tiles there are, 24 bits too, 0: all are to leave. Both come as the slots of two entries. */
 #define PGK_GPU_NUMBER(n) ((uint32_t)(n)&0xffffff)
-#define PGK_GPU_BELL(before, ahead, number)                                                                  \
-    ((((before) >> 32) + 1) << 32 | (uint64_t)(ahead) << 24 | PGK_GPU_NUMBER(number))
-#define PGK_GPU_BELL_AHEAD(bell)  ((uint32_t)((bell) >> 24) & 255)
+#define PGK_GPU_BELL(before, tiles, number)                                                                  \
+    ((((before) >> 48) + 1) << 48 | (uint64_t)(tiles) << 24 | PGK_GPU_NUMBER(number))
+#define PGK_GPU_BELL_TILES(bell)  ((uint32_t)((bell) >> 24) & 0xffffff)
 #define PGK_GPU_BELL_NUMBER(bell) PGK_GPU_NUMBER(bell)
 
 /* Generations of units are of three kinds, so that those of a row never repeat one after the other, whoever
@@ -121,18 +128,21 @@ struct pgk_gpu_task {
 #define PGK_GPU_GEN_PUSH(n)  (0x8000u | ((uint32_t)(n)&0x3fff))
 #define PGK_GPU_GEN_SWEEP(n) (0xc000u | ((uint32_t)(n)&0x3fff))
 
-/* What the GPU says: of a push that was launched or that all blocks did, or one block that stays. */
+/* What a block says of a push that was launched or that all blocks do: its units are there. */
+#define PGK_GPU_ANSWER(number, problems) ((uint64_t)(number) << 32 | (problems)) /* see `problem` */
+
+/* What one that has mail says of that. */
 struct pgk_gpu_done {
-    uint64_t pushed;  /* number << 32 | entries of that push that were not done: see `problem` */
-    uint64_t settled; /* of a block that stays: number up to which states and checkpoints are there too */
-    uint64_t left;    /* likewise: it has gone, of this launch */
+    uint64_t pushed;  /* likewise */
+    uint64_t settled; /* number up to which states and checkpoints are there too */
+    uint64_t left;    /* it has gone, of this launch */
     uint64_t reserved[5];
 };
 
 /* What a push is launched with; host memory that both sides see, but for the gate. */
 struct pgk_gpu_push {
     uint64_t entry;   /* address of the entries */
-    uint64_t done;    /* of struct pgk_gpu_done */
+    uint64_t answer;  /* of a word for each block */
     uint64_t problem; /* of a word for each entry: 1, when it was not done; the host clears them */
     uint64_t gate;    /* device memory: struct pgk_gpu_gate */
     struct pgk_gpu_segment segment[PGK_GPU_SEGMENTS];
@@ -156,17 +166,14 @@ struct pgk_gpu_stay {
 
 /* What blocks count together of a push; 0 before it. */
 struct pgk_gpu_count {
-    uint64_t finished; /* blocks whose units are there */
-    uint64_t problems;
-    uint64_t settled; /* blocks whose states and checkpoints are there too */
-    uint64_t reserved;
+    uint64_t settled; /* blocks whose states and checkpoints are there */
+    uint64_t taken;   /* tiles, beside the first two of each block */
 };
 
 /* What the blocks of a GPU tell each other; its own memory, lines of 128 bytes. */
 struct pgk_gpu_gate {
     struct pgk_gpu_count count[2]; /* of pushes with even numbers and of those with odd ones */
-    uint64_t number;               /* of the last push that was answered */
-    uint64_t reserved[7];
+    uint64_t reserved[12];
     uint64_t bell;   /* of blocks that stay: block 0 rings, the others poll it */
     uint64_t left;   /* the bell as it stood when the last of them left */
     uint64_t launch; /* that leaves */

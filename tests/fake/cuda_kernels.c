@@ -71,11 +71,10 @@ static void begin_push(const struct fake_launch *launch, double *lines)
 static void run_push(void **args, const struct fake_launch *launch)
 {
     const struct pgk_gpu_plan *const *plan = args[1];
-    const uint32_t *ahead = args[2];
     double *lines = take_memory(launch);
     for (unsigned i = 0; i < launch->grid[0]; i++) {
         begin_push(launch, lines);
-        pgk_push_run(&block.pusher, args[0], *plan, *ahead, i, launch->grid[0], true);
+        pgk_push_run(&block.pusher, args[0], *plan, i, launch->grid[0], true);
     }
     set_memory(NULL);
 }
@@ -169,7 +168,6 @@ extern EXPORTED const struct fake_kernel fake_kernel_pgk_push, fake_kernel_pgk_s
 const struct fake_kernel fake_kernel_pgk_stay = {
     run_stay, 3, {sizeof(struct pgk_gpu_push), sizeof(struct pgk_gpu_stay), sizeof(void *)}};
 const struct fake_kernel fake_kernel_pgk_floor = {run_floor, 4, {sizeof(struct pgk_gpu_segment), 4, 8, 8}};
-const struct fake_kernel fake_kernel_pgk_push = {
-    run_push, 3, {sizeof(struct pgk_gpu_push), sizeof(void *), 4}};
+const struct fake_kernel fake_kernel_pgk_push = {run_push, 2, {sizeof(struct pgk_gpu_push), sizeof(void *)}};
 const struct fake_kernel fake_kernel_pgk_sweep = {
     run_sweep, 6, {sizeof(struct pgk_gpu_segment), sizeof(void *), 8, 8, 4, 4}};
