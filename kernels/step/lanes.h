@@ -28,6 +28,14 @@
 #define PGK_UNROLL
 #endif
 
+/* Around what hardly any needs: lanes of a vector spare themselves the work; threads of a GPU, of which 32 go
+ * one way, do it and choose. */
+#ifdef __CUDACC__
+#define PGK_RARELY(mask) true
+#else
+#define PGK_RARELY(mask) pgk_any(mask)
+#endif
+
 #if PGK_LANES == 1
 
 typedef double pgk_real;

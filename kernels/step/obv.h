@@ -25,7 +25,7 @@ PGK_FN pgk_int pgk_obv_add(pgk_int balance, pgk_int delta)
     pgk_int spent = pgk_splat_int(PGK_OBV_SPENT), sum = pgk_wrap_add(balance, delta);
     pgk_mask over = pgk_lt_int((balance ^ sum) & (delta ^ sum), pgk_splat_int(0));
     over = over | pgk_eq_int(balance, spent) | pgk_eq_int(delta, spent);
-    if (pgk_any(over)) /* hardly ever: the next row need not wait for what is only looked at */
+    if (PGK_RARELY(over)) /* hardly ever: the next row need not wait for what is only looked at */
         sum = pgk_sel_int(over, spent, sum);
     return sum;
 }

@@ -14,7 +14,7 @@ PGK_FN pgk_real pgk_typical(pgk_real h, pgk_real l, pgk_real c)
 PGK_FN pgk_real pgk_volume_price(pgk_real h, pgk_real l, pgk_real c, pgk_real vw)
 {
     pgk_mask absent = pgk_is_nan(vw);
-    if (pgk_any(absent)) /* hardly ever */
+    if (PGK_RARELY(absent))
         vw = pgk_sel(absent, pgk_typical(h, l, c), vw);
     return vw;
 }
