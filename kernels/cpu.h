@@ -15,7 +15,8 @@ struct pgk_cpu_thread;
 
 /* What is known of the series of a hot tile without a look at it. */
 struct pgk_hot {
-    _Alignas(64) uint64_t row[PGK_TILE]; /* the row its lane is to be stepped to, PGK_COLD when it is not */
+    _Alignas(64) uint64_t row[PGK_TILE]; /* the row its lane is to be stepped to, PGK_COLD when it is not; the
+                                          * tile's own is behind */
     uint32_t slot[PGK_TILE];             /* where in the ring that row lies ... */
     uint32_t ahead[PGK_TILE];            /* ... and how many rows on the next one with a checkpoint is */
     uint32_t change[PGK_TILE];           /* its last change; see `seen` */
