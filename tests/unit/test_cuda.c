@@ -16,6 +16,7 @@
 #include "fake/fake.h"
 #include "reference/reference.h"
 #include "reference/segment.h"
+#include "state.h"
 
 #define SERIES      70u  /* three tiles, the last not full */
 #define SERIES_MOST 330u /* eleven */
@@ -293,6 +294,44 @@ static void blocks_stay_and_leave(void **state)
     assert_int_equal(fake->reset(), 0);
 }
 
+/* A new row for each of some series, while the bars of every ninth are being revised: those wait. */
+static void push_some(struct world *w, uint32_t first, uint32_t size, bool revise)
+{
+    uint32_t busy = 0;
+    for (uint32_t n = 0; n < size; n++) {
+        uint32_t s = (n + first) % w->series;
+        uint64_t from = append(w, s, 1);
+        w->changes[n] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
+        if (revise && s % 9 == 0)
+            ref_begin_revision(&w->segment, s, from);
+    }
+    assert_int_equal(pgk_engine_compute(w->engine, 0, w->changes, size), 0);
+    for (uint32_t n = 0; n < size; n++) {
+        struct pgk_change *change = &w->changes[n];
+        bool waits = revise && change->series % 9 == 0;
+        assert_int_equal(ref_series(&w->segment, change->series)->computed,
+                         waits ? change->from : change->end);
+        if (!waits)
+            continue;
+        ref_revise(&w->segment, change->series, change->from, &w->bars[change->series][change->from]);
+        w->changes[busy++] =
+            (struct pgk_change){.series = change->series, .from = change->from, .end = change->end};
+    }
+    compute(w, busy);
+}
+
+/* Each row from `first` on that is due has its checkpoint. The engine is gone: it may write them late. */
+static void expect_checkpoints(const struct world *w, uint64_t first)
+{
+    for (uint32_t s = 0; s < w->series; s++) {
+        struct pgk_checkpoints points;
+        pgk_checkpoints_init(&points, w->plan, w->segment.base, &w->segment.geo, s);
+        for (uint64_t row = first, found; row <= w->count[s]; row++)
+            if (pgk_checkpoints_due(&points, row))
+                assert_non_null(pgk_checkpoints_find(&points, row, row, &found));
+    }
+}
+
 /* Pushes of more tiles than blocks with mail: all blocks do them, with one tile each or several, and more
  * than a block has at hand at a time; by turns with small ones, with sweeps, and after blocks have left. */
 static void pushes_of_all_blocks(void **state)
@@ -311,12 +350,7 @@ static void pushes_of_all_blocks(void **state)
         compute(w, SERIES_MOST);
         for (uint32_t i = 0; i < 4 * (sizeof sizes / sizeof sizes[0]); i++) {
             uint32_t size = sizes[i % (sizeof sizes / sizeof sizes[0])];
-            for (uint32_t n = 0; n < size; n++) {
-                uint32_t s = (n + 7 * i) % SERIES_MOST;
-                uint64_t from = append(w, s, 1);
-                w->changes[n] = (struct pgk_change){.series = s, .from = from, .end = from + 1};
-            }
-            compute(w, size);
+            push_some(w, 7 * i, size, i % 4 == 3);
             const struct timespec moment = {.tv_nsec = (long)(ref_next(&w->random) % 5) * 1000000};
             if (i % 5 == 0)
                 (void)nanosleep(&moment, NULL);
@@ -327,6 +361,9 @@ static void pushes_of_all_blocks(void **state)
         assert_true(fake->launched(stay_us != 0 ? "pgk_stay" : "pgk_push") > 0);
         assert_int_equal(fake->launched(stay_us != 0 ? "pgk_push" : "pgk_stay"), 0);
         expect_streamed(w);
+        pgk_engine_free(w->engine);
+        w->engine = NULL;
+        expect_checkpoints(w, 41);
         world_free(w);
     }
     assert_int_equal(fake->reset(), 0);
