@@ -62,6 +62,7 @@ static void set_rows(struct pgk_lane *lane)
     if (lane->want == 0)
         return;
     uint64_t left = lane->series.capacity - lane->slot;
+    left = left < PGK_ROWS ? left : PGK_ROWS;
     lane->rows = lane->want < left ? lane->want : (uint32_t)left;
 }
 
@@ -311,6 +312,40 @@ static void move_on(struct pgk_block *block)
     tile->at += b->rows;
 }
 
+/* How many blocks can follow one another with nothing to be looked at again but the bars. */
+static uint32_t blocks_in_a_row(const struct pgk_block *block)
+{
+    const struct pgk_rows *b = &block->rows;
+    uint64_t rows = PGK_ROWS;
+    if (b->straight && b->steady && b->out->fresh && b->rows == PGK_ROWS)
+        rows = UINT64_MAX;
+    for (uint32_t l = 0; rows > PGK_ROWS && l < PGK_TILE; l++) {
+        const struct pgk_lane *lane = &block->lane[l];
+        uint64_t left = lane->series.capacity - lane->slot;
+        rows = left < rows ? left : rows;
+        rows = lane->want < rows ? lane->want : rows;
+    }
+    return (uint32_t)(rows / PGK_ROWS);
+}
+
+/* Reads the block that follows a straight one. False: it needs a closer look. */
+static bool read_on(struct pgk_block *block)
+{
+    struct pgk_rows *b = &block->rows;
+    bool held = true;
+    pgk_tile_room(b->layout, b->tile, PGK_ROWS);
+    for (uint32_t l = 0; l < PGK_TILE; l++) {
+        b->bar[0][l] += PGK_ROWS * b->bar_stride;
+        b->out->unit[0][l] += PGK_ROWS * b->out->stride;
+        b->out->index[l] += PGK_ROWS;
+    }
+    if (!block->simd->load(b))
+        return false;
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        held &= pgk_series_oldest(&block->lane[l].series) <= b->tile->row[l];
+    return held;
+}
+
 void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
 {
     struct pgk_rows *b = &block->rows;
@@ -324,9 +359,15 @@ void pgk_block_run(struct pgk_block *block, struct pgk_tile *tile, uint16_t gen)
         return;
     align_lanes(block);
     set_ages(block);
-    block->simd->step(b);
-    if (!b->out->fresh)
-        spare_units(block);
-    block->simd->store(b->out);
-    move_on(block);
+    const uint32_t most = blocks_in_a_row(block);
+    uint32_t blocks = 0;
+    do {
+        block->simd->step(b);
+        if (!b->out->fresh)
+            spare_units(block);
+        block->simd->store(b->out);
+        move_on(block);
+    } while (++blocks < most && read_on(block));
+    for (uint32_t l = 0; l < PGK_TILE; l++)
+        block->lane[l].rows *= blocks;
 }

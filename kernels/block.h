@@ -9,13 +9,13 @@ struct pgk_lane {
     /* in */
     struct pgk_series series;
     uint64_t slot;       /* of the ring, where the tile's row of this lane lies; moves on with it */
-    uint32_t want;       /* rows from the tile's row of this lane on, at most PGK_ROWS; 0: it sits out */
+    uint32_t want;       /* rows from the tile's row of this lane on; 0: it sits out */
     uint64_t write_from; /* rows before are stepped for their state only */
     uint64_t computed;   /* rows before have units already */
     bool ahead;          /* more will be wanted after these */
     /* out */
     uint32_t rows;            /* rows that were stepped */
-    enum pgk_outcome outcome; /* why they are fewer than wanted */
+    enum pgk_outcome outcome; /* why no more can be had, if they are fewer than wanted and that is so */
     uint64_t changed; /* latest row seen whose bar is not the one its units came from; else left alone */
     /* out, unless all rows are fresh: rows that got a unit, none of them when both are the same. A row keeps
      * the unit it has when that is bit for bit what it would get: nobody is told of a change that is none. */

@@ -174,27 +174,34 @@ static inline double *band_at(const struct pgk_rows *b, uint32_t band)
     return b->bands + (size_t)band * 2 * PGK_ROWS * PGK_TILE;
 }
 
-static inline struct pgk_row first_row(const struct pgk_rows *b, const struct pgk_op *op, uint32_t band,
-                                       uint32_t group)
+/* Its sessions are those of each row. Nothing is set that need not be: that costs as much as some rows. */
+INLINE void first_row(struct pgk_row *ret, const struct pgk_rows *b, const struct pgk_op *op, uint32_t band,
+                      uint32_t group, bool steady)
 {
     struct pgk_tile *tile = b->tile;
     const struct pgk_layout *layout = b->layout;
     double *bands = band_at(b, band);
-    return (struct pgk_row){
-        .h = vector(pgk_tile_now(layout, tile, PGK_H), group),
-        .l = vector(pgk_tile_now(layout, tile, PGK_L), group),
-        .c = vector(pgk_tile_now(layout, tile, PGK_C), group),
-        .v = vector(pgk_tile_now(layout, tile, PGK_V), group),
-        .p = vector(pgk_tile_now(layout, tile, PGK_P), group),
-        .derived = {vector(pgk_tile_now(layout, tile, op->derived), group),
-                    vector(pgk_tile_now(layout, tile, op->derived + 1), group)},
-        .band = {vector(bands, group), vector(bands + (size_t)PGK_ROWS * PGK_TILE, group)},
-        .held = *vector((double *)(uintptr_t)b->held, group),
-        .age = *vector((double *)(uintptr_t)b->age, group)};
+    ret->h = vector(pgk_tile_now(layout, tile, PGK_H), group);
+    ret->l = vector(pgk_tile_now(layout, tile, PGK_L), group);
+    ret->c = vector(pgk_tile_now(layout, tile, PGK_C), group);
+    ret->v = vector(pgk_tile_now(layout, tile, PGK_V), group);
+    ret->p = vector(pgk_tile_now(layout, tile, PGK_P), group);
+    ret->derived[0] = vector(pgk_tile_now(layout, tile, op->derived), group);
+    ret->derived[1] = vector(pgk_tile_now(layout, tile, op->derived + 1), group);
+    ret->band[0] = vector(bands, group);
+    ret->band[1] = vector(bands + (size_t)PGK_ROWS * PGK_TILE, group);
+    ret->held = *vector((double *)(uintptr_t)b->held, group);
+    ret->age = *vector((double *)(uintptr_t)b->age, group);
+    ret->steady = steady;
 }
 
 /* Rows of a band side by side: their sums do not wait for one another. */
 #define ABREAST 4u
+
+INLINE pgk_window window_at(const struct pgk_rows *b, uint32_t field, uint32_t r, uint32_t group)
+{
+    return vector(pgk_tile_now(b->layout, b->tile, field) + (size_t)r * PGK_TILE, group);
+}
 
 INLINE void put_rows(double *to, uint32_t group, uint32_t rows, const pgk_real *from)
 {
@@ -202,41 +209,63 @@ INLINE void put_rows(double *to, uint32_t group, uint32_t rows, const pgk_real *
         *vector(to + (size_t)k * PGK_TILE, group) = from[k];
 }
 
-INLINE void band_rows(const struct pgk_rows *b, uint32_t i, uint32_t group, uint32_t r, uint32_t rows)
+INLINE void mean_rows(const struct pgk_rows *b, uint32_t n, uint32_t group, uint32_t r, uint32_t rows,
+                      double *to)
 {
-    const struct pgk_band *band = &b->layout->band[i];
-    const size_t at = (size_t)r * PGK_TILE, other = (size_t)PGK_ROWS * PGK_TILE;
-    double *to = band_at(b, i) + at;
-    pgk_real one[ABREAST], two[ABREAST];
-    if (band->kind == PGK_BAND_RANGE) {
-        pgk_window h = vector(pgk_tile_now(b->layout, b->tile, PGK_H) + at, group);
-        pgk_window l = vector(pgk_tile_now(b->layout, b->tile, PGK_L) + at, group);
-        if (rows > 1 && band->n >= rows)
-            pgk_ranges_abreast(h, l, band->n, (int32_t)rows, one, two);
-        else
-            pgk_ranges(h, l, band->n, (int32_t)rows, one, two);
-        put_rows(to, group, rows, one);
-        put_rows(to + other, group, rows, two);
-        return;
-    }
-    pgk_window c = vector(pgk_tile_now(b->layout, b->tile, PGK_C) + at, group);
-    pgk_means(c, band->n, (int32_t)rows, one);
-    put_rows(to, group, rows, one);
-    if (band->kind == PGK_BAND_MEAN)
-        return;
-    pgk_sigmas(c, band->n, (int32_t)rows, one, two);
-    put_rows(to + other, group, rows, two);
+    pgk_real mean[ABREAST];
+    pgk_means(window_at(b, PGK_C, r, group), n, (int32_t)rows, mean);
+    put_rows(to, group, rows, mean);
 }
 
+INLINE void sigma_rows(const struct pgk_rows *b, uint32_t n, uint32_t group, uint32_t r, uint32_t rows,
+                       double *to)
+{
+    pgk_real mean[ABREAST], sigma[ABREAST];
+    for (uint32_t k = 0; k < rows; k++)
+        mean[k] = *vector(to + (size_t)k * PGK_TILE, group);
+    pgk_sigmas(window_at(b, PGK_C, r, group), n, (int32_t)rows, mean, sigma);
+    put_rows(to + (size_t)PGK_ROWS * PGK_TILE, group, rows, sigma);
+}
+
+INLINE void range_rows(const struct pgk_rows *b, uint32_t n, uint32_t group, uint32_t r, uint32_t rows,
+                       double *to)
+{
+    pgk_window h = window_at(b, PGK_H, r, group), l = window_at(b, PGK_L, r, group);
+    pgk_real high[ABREAST], low[ABREAST];
+    if (rows > 1 && n >= rows)
+        pgk_ranges_abreast(h, l, n, (int32_t)rows, high, low);
+    else
+        pgk_ranges(h, l, n, (int32_t)rows, high, low);
+    put_rows(to, group, rows, high);
+    put_rows(to + (size_t)PGK_ROWS * PGK_TILE, group, rows, low);
+}
+
+typedef void rows_fn(const struct pgk_rows *b, uint32_t n, uint32_t group, uint32_t r, uint32_t rows,
+                     double *to);
+
+INLINE void each_rows(const struct pgk_rows *b, uint32_t i, rows_fn *some)
+{
+    const uint32_t n = b->layout->band[i].n, rows = b->rows;
+    for (uint32_t g = 0; g < GROUPS; g++) {
+        double *to = band_at(b, i);
+        uint32_t r = 0;
+        for (; r + ABREAST <= rows; r += ABREAST, to += (size_t)ABREAST * PGK_TILE)
+            some(b, n, g, r, ABREAST, to);
+        for (; r < rows; r++, to += PGK_TILE)
+            some(b, n, g, r, 1, to);
+    }
+}
+
+/* All means before what waits for them. */
 static void run_band(const struct pgk_rows *b, uint32_t i)
 {
-    for (uint32_t g = 0; g < GROUPS; g++) {
-        uint32_t r = 0;
-        for (; r + ABREAST <= b->rows; r += ABREAST)
-            band_rows(b, i, g, r, ABREAST);
-        for (; r < b->rows; r++)
-            band_rows(b, i, g, r, 1);
-    }
+    const enum pgk_band_kind kind = b->layout->band[i].kind;
+    if (kind == PGK_BAND_RANGE)
+        each_rows(b, i, range_rows);
+    else
+        each_rows(b, i, mean_rows);
+    if (kind == PGK_BAND_SIGMA)
+        each_rows(b, i, sigma_rows);
 }
 
 /* Where an output goes in a row's values. */
@@ -289,11 +318,11 @@ INLINE void end(const struct run *run, const struct pgk_rows *b, const struct pg
 INLINE void run_op(const struct pgk_rows *b, const struct pgk_op *op, uint32_t band, uint32_t group,
                    step_fn *step, uint32_t outputs, uint32_t words, bool steady, bool whole)
 {
-    struct pgk_row row = first_row(b, op, band, group);
+    struct pgk_row row;
     struct run run = begin(b, op, group, outputs, words);
     const int64_t *session = b->session[0][0];
     const uint32_t rows = b->rows;
-    row.steady = steady;
+    first_row(&row, b, op, band, group, steady);
     for (uint32_t r = 0; r < rows; r++, next_row(&row), session += PGK_TILE) {
         union pgk_word old[PGK_WORDS_MAX];
         pgk_real out[PGK_OUTPUTS];

@@ -33,7 +33,6 @@ INLINE void team_row(struct run *run, const struct pgk_rows *b, const struct pgk
 #define BEGIN(i, id) struct run run##i = begin(b, &op##i, g, OUTPUTS_##id, WORDS_##id)
 #define STEP(i, id)  team_row(&run##i, b, &op##i, &row, g, step_##id, OUTPUTS_##id)
 #define END(i, id)   end(&run##i, b, &op##i, g, WORDS_##id)
-#define FIRST_ROW()  struct pgk_row row = first_row(b, &op0, 0, g)
 
 #define TWO(id0, id1)                                                                                        \
     static void team_##id0##_##id1(const struct pgk_rows *b, const struct pgk_op *const *op)                 \
@@ -42,8 +41,8 @@ INLINE void team_row(struct run *run, const struct pgk_rows *b, const struct pgk
         OP(1);                                                                                               \
         const uint32_t rows = b->rows;                                                                       \
         for (uint32_t g = 0; g < GROUPS; g++) {                                                              \
-            FIRST_ROW();                                                                                     \
-            row.steady = true;                                                                               \
+            struct pgk_row row;                                                                              \
+            first_row(&row, b, &op0, 0, g, true);                                                            \
             BEGIN(0, id0);                                                                                   \
             BEGIN(1, id1);                                                                                   \
             for (uint32_t r = 0; r < rows; r++, next_row(&row)) {                                            \
@@ -64,8 +63,8 @@ INLINE void team_row(struct run *run, const struct pgk_rows *b, const struct pgk
         OP(3);                                                                                               \
         const uint32_t rows = b->rows;                                                                       \
         for (uint32_t g = 0; g < GROUPS; g++) {                                                              \
-            FIRST_ROW();                                                                                     \
-            row.steady = true;                                                                               \
+            struct pgk_row row;                                                                              \
+            first_row(&row, b, &op0, 0, g, true);                                                            \
             BEGIN(0, id0);                                                                                   \
             BEGIN(1, id1);                                                                                   \
             BEGIN(2, id2);                                                                                   \
@@ -90,7 +89,6 @@ PGK_TEAMS(TWO, FOUR)
 #undef BEGIN
 #undef STEP
 #undef END
-#undef FIRST_ROW
 
 static void run_team(const struct pgk_rows *b, const struct pgk_turn *turn)
 {

@@ -152,7 +152,7 @@ static void want_rows(struct pgk_sweep *sweep, uint32_t l)
         return;
     }
     uint64_t row = sweep->tile->row[l];
-    lane->want = (uint32_t)min64(min64(sweep->due[l], task->end) - row, PGK_ROWS);
+    lane->want = (uint32_t)(min64(sweep->due[l], task->end) - row);
     lane->ahead = row + lane->want < task->end;
 }
 

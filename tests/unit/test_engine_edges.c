@@ -42,13 +42,14 @@ static struct pgk_engine *judge_of(const struct pgk_plan *plan, const struct ref
     return engine;
 }
 
-static void world_init(struct world *w, uint32_t series, const char *const *names, size_t count)
+static void world_init_with(struct world *w, uint32_t series, const char *const *names, size_t count,
+                            uint32_t more, uint32_t every)
 {
     char err[128];
     *w = (struct world){.random = {++seed}, .series = series};
     assert_int_equal(pgk_plan_new(&w->plan, names, count, err, sizeof err), 0);
-    w->capacity = pgk_plan_capacity(w->plan) + 2 * EVERY;
-    ref_segment_init(&w->tested, w->plan, series, w->capacity, EVERY, false);
+    w->capacity = pgk_plan_capacity(w->plan) + more;
+    ref_segment_init(&w->tested, w->plan, series, w->capacity, every, false);
     ref_segment_init(&w->alone, w->plan, series, w->capacity, EVERY, false);
     w->markets = calloc(series, sizeof *w->markets);
     w->changes = calloc(series, sizeof *w->changes);
@@ -60,6 +61,11 @@ static void world_init(struct world *w, uint32_t series, const char *const *name
     }
     w->engine = ref_engine(w->plan, &w->tested);
     w->judge = judge_of(w->plan, &w->alone);
+}
+
+static void world_init(struct world *w, uint32_t series, const char *const *names, size_t count)
+{
+    world_init_with(w, series, names, count, 2 * EVERY, EVERY);
 }
 
 static void world_fini(struct world *w)
@@ -237,6 +243,32 @@ static void lapped_rows(void **state)
     world_fini(&w);
 }
 
+/* Long runs of rows between two checkpoints, which are swept block after block: across the ring's end, and up
+ * to a bar that is being revised. */
+static void long_runs(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init_with(&w, 8 * 2, NULL, 0, 400, 128);
+    for (uint32_t i = 0; i < 4; i++)
+        call(&w, 0, 1, 180 + 16 * i);
+    for (uint32_t i = 0; i < 24; i++) {
+        uint32_t busy = (uint32_t)(ref_next(&w.random) % w.series);
+        for (uint32_t s = 0; s < w.series; s++)
+            w.changes[s] = grow(&w, s, 200);
+        uint64_t row = w.changes[busy].from + ref_next(&w.random) % 200;
+        ref_begin_revision(&w.tested, busy, row);
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, w.series), 0);
+        assert_int_equal(ref_series(&w.tested, busy)->computed, row);
+        ref_revise(&w.tested, busy, row, ref_bar(&w.alone, busy, row));
+        w.changes[0] = (struct pgk_change){.series = busy, .from = row, .end = w.changes[busy].end};
+        assert_int_equal(pgk_engine_compute(w.engine, 0, w.changes, 1), 0);
+        for (uint32_t s = 0; s < w.series; s++)
+            expect_same(&w, s);
+    }
+    world_fini(&w);
+}
+
 /* A bar some rows back is another, on both sides. */
 static void revise(struct world *w, uint32_t s, uint64_t back)
 {
@@ -343,9 +375,9 @@ int main(void)
     seed = text != NULL ? strtoull(text, NULL, 10) : (uint64_t)time(NULL) * 1000;
     printf("SEED=%llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lanes),        cmocka_unit_test(old_and_young), cmocka_unit_test(busy_bars),
-        cmocka_unit_test(lapped_rows),  cmocka_unit_test(whole_tiles),   cmocka_unit_test(no_such_series),
-        cmocka_unit_test(ten_thousand),
+        cmocka_unit_test(lanes),       cmocka_unit_test(old_and_young), cmocka_unit_test(busy_bars),
+        cmocka_unit_test(lapped_rows), cmocka_unit_test(whole_tiles),   cmocka_unit_test(no_such_series),
+        cmocka_unit_test(long_runs),   cmocka_unit_test(ten_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
