@@ -1,9 +1,10 @@
 /* cuda/stay.h - blocks that stay on a GPU for pushes: a push is a line of host memory written, and its answer
  * another one, without a launch between.
  *
- * A block that had no mail for a while leaves, so that a GPU without work is idle; the push that finds it
- * gone launches anew. Blocks that stay keep nothing waiting but the end of their stream: before memory is
- * registered or given back, they are sent away. Errors as in gpu.h. */
+ * As many stay as pushes have needed: a block for each tile, or one for every multiprocessor. When there was
+ * no push for a while all leave, so that a GPU without work is idle; the push that finds them gone launches
+ * anew. They keep nothing waiting but the end of their stream, and a sweep when they fill the GPU: before
+ * that, and before memory is registered or given back, they are sent away. Errors as in gpu.h. */
 #ifndef CUDA_STAY_H
 #define CUDA_STAY_H
 
