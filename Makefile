@@ -321,7 +321,7 @@ fuzz-long:
 	@grep -H -E 'Done|SUMMARY|ERROR' $(O)/fuzz-*.log
 
 # Everything is built for aarch64; the tests that neither fork nor start threads are run (qemu-user hangs in both).
-CROSS_NOT = $(addprefix tests/unit/test_,$(addsuffix .c,cuda cuda_image fake_cuda import journal pipeline sheet warm))
+CROSS_NOT = $(addprefix tests/unit/test_,$(addsuffix .c,cuda cuda_faults cuda_image fake_cuda import journal pipeline sheet warm))
 CROSS_RUN = $(filter-out $(CROSS_NOT),$(shell grep -LE 'fork\(\)|pthread_create|fixture_bus.h|peer.h' $(TEST_SRC)))
 cross:
 	@tests/bootstrap cross
